@@ -1,0 +1,143 @@
+"""Load, decide, append: how every command is carried out, and decided afresh when another writer got there first."""
+
+import random
+from asyncio import sleep
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID, uuid5
+
+from kyc_service.application.ids import new_id
+from kyc_service.application.ports import (
+    Answered,
+    Cause,
+    Change,
+    Drafted,
+    Leased,
+    NewKey,
+    PlannedOrder,
+    Snapshot,
+    Store,
+    VersionConflict,
+)
+from kyc_service.domain.application import (
+    Application,
+    ApplicationNotFound,
+    Command,
+    Event,
+    Sealed,
+    State,
+    decide,
+    evolve,
+)
+from kyc_service.domain.record import record
+from kyc_service.saga.verification import Later, claims, react
+
+TRIES = 12
+
+
+@record
+class Task:
+    """A command with all that is committed along with it."""
+
+    tenant: str
+    stream: UUID
+    command: Command
+    cause: Cause
+    expected: int | None = None  # the version that the client saw; None: whatever it is
+    email_index: bytes | None = None
+    finished: Leased | None = None
+    key: NewKey | None = None
+    answered: Answered | None = None
+
+
+@record
+class Handled:
+    """What came of a command: no events, when it had been carried out before."""
+
+    version: int
+    state: Application
+    events: tuple[Event, ...]
+    at: datetime
+    created_at: datetime
+
+
+class StaleVersion(Exception):
+    """The application has changed since the client last saw it."""
+
+
+async def handle(store: Store, task: Task, at: datetime, *, fresh: bool = False) -> Handled:
+    """Carry out the command; *fresh* spares the look at a stream that cannot exist yet.
+
+    Raises:
+        StaleVersion: the client's version is not the present one.
+        VersionConflict: the stream stayed contended through every try.
+    """
+    for attempt in range(TRIES):
+        found = None if fresh else await store.load(task.tenant, task.stream)
+        if task.expected is not None and (found.version if found else 0) != task.expected:
+            raise StaleVersion
+        events = decide(task.command, found.state if found else None)
+        if not events:
+            if found is None:
+                raise ApplicationNotFound
+            return _unchanged(found)
+        change = plan(task, events, found, at)
+        try:
+            await store.append(change)
+        except VersionConflict:
+            await sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311 - spreads writers, guards nothing
+            continue
+        return Handled(
+            version=change.expected + len(events),
+            state=change.state,
+            events=tuple(events),
+            at=at,
+            created_at=found.created_at if found else at,
+        )
+    raise VersionConflict
+
+
+def plan(task: Task, events: Sequence[Event], found: Snapshot | None, at: datetime) -> Change:
+    """Everything that *events* change: the state after them, and the orders that the saga answers them with."""
+    state: State = found.state if found else None
+    drafted: list[Drafted] = []
+    orders: list[PlannedOrder] = []
+    for event in events:
+        state = evolve(state, event)
+        draft = Drafted(id=_id_of(event), event=event)
+        drafted.append(draft)
+        for number, order in enumerate(react(event, state)):
+            wait = order.after if isinstance(order, Later) else timedelta()
+            orders.append(PlannedOrder(id=uuid5(draft.id, str(number)), order=order, due_at=at + wait))
+    if state is None:
+        raise ApplicationNotFound
+    return Change(
+        tenant=task.tenant,
+        stream=task.stream,
+        expected=found.version if found else 0,
+        at=at,
+        cause=task.cause,
+        events=tuple(drafted),
+        state=state,
+        orders=tuple(orders),
+        claims=tuple(claims(events, state)),
+        email_index=task.email_index,
+        finished=task.finished,
+        key=task.key,
+        answered=task.answered,
+    )
+
+
+def _id_of(event: Event) -> UUID:
+    """An event takes the id that its personal data was sealed for, so that neither can be moved to another event."""
+    for place in ("person", "findings", "note"):
+        sealed = getattr(event, place, None)
+        if isinstance(sealed, Sealed):
+            return sealed.entry
+    return new_id()
+
+
+def _unchanged(found: Snapshot) -> Handled:
+    return Handled(
+        version=found.version, state=found.state, events=(), at=found.updated_at, created_at=found.created_at
+    )

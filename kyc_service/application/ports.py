@@ -1,0 +1,289 @@
+"""What the loop needs of the outside world, as promises; `bootstrap` decides who keeps them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from kyc_service.domain.application import Application, Event, Sealed
+from kyc_service.domain.findings import Result
+from kyc_service.domain.record import record
+from kyc_service.saga.verification import Order
+
+
+@record
+class Cause:
+    """Who or what stands behind a command. Stored with every event; holds no personal data."""
+
+    actor: str
+    causation: str
+    correlation: str
+    trace: str | None = None
+
+
+@record
+class Drafted:
+    """An event that is about to be appended."""
+
+    id: UUID
+    event: Event
+
+
+@record
+class Recorded:
+    """An event as the log holds it."""
+
+    stream: UUID
+    version: int
+    id: UUID
+    at: datetime
+    cause: Cause
+    event: Event
+
+
+@record
+class Snapshot:
+    """What an application is now, and the columns that lists are filtered by."""
+
+    tenant: str
+    id: UUID
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    state: Application
+
+
+@record
+class PlannedOrder:
+    """Work to do, not before `due_at`. Its id derives from the event that called for it."""
+
+    id: UUID
+    order: Order
+    due_at: datetime
+
+
+@record
+class Leased:
+    """An order in the hands of a worker. `lease` is the fencing token: a stale one finishes nothing."""
+
+    tenant: str
+    id: UUID
+    stream: UUID
+    order: Order
+    lease: int
+    attempts: int
+    failures: int
+
+
+@record
+class NewKey:
+    """A person's data key, wrapped, that comes into being with the first event about them."""
+
+    id: UUID
+    subject: UUID
+    data_class: str
+    generation: int
+    kek_version: int
+    wrapped: bytes
+
+
+@record
+class Answered:
+    """The answer to a request that carried an idempotency key, sealed under the person's own key."""
+
+    client: str
+    key: str
+    fingerprint: bytes
+    entry: UUID
+    response: bytes
+    expires_at: datetime
+
+
+@record
+class Remembered:
+    """An answer given before, as it was stored."""
+
+    fingerprint: bytes
+    subject: UUID
+    entry: UUID
+    response: bytes
+
+
+@record
+class Change:
+    """Everything that one command changes. It is committed whole, or not at all."""
+
+    tenant: str
+    stream: UUID
+    expected: int
+    at: datetime
+    cause: Cause
+    events: tuple[Drafted, ...]
+    state: Application
+    orders: tuple[PlannedOrder, ...] = ()
+    claims: tuple[UUID, ...] = ()
+    email_index: bytes | None = None  # None: leave it as it is
+    finished: Leased | None = None
+    key: NewKey | None = None
+    answered: Answered | None = None
+
+
+class VersionConflict(Exception):
+    """Somebody else appended to this application first."""
+
+
+class LeaseLost(Exception):
+    """The order was taken over by another worker; whatever was done for it is discarded."""
+
+
+class AnsweredBefore(Exception):
+    """A request with this idempotency key was answered already."""
+
+
+class KeyExists(Exception):
+    """The person's key was made by somebody else a moment ago."""
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be reached at the moment."""
+
+
+class Store(Protocol):
+    """The event log and its read model."""
+
+    async def load(self, tenant: str, stream: UUID) -> Snapshot | None:
+        """The present state, as of the last commit."""
+        ...
+
+    async def append(self, change: Change) -> None:
+        """Commit *change* all or nothing.
+
+        Raises:
+            VersionConflict: the application is not at `expected` any more.
+            LeaseLost: the finished order belongs to another worker by now.
+            AnsweredBefore: the idempotency key is taken.
+            KeyExists: the new key is not new.
+        """
+        ...
+
+    async def history(self, tenant: str, stream: UUID) -> Sequence[Recorded]:
+        """Every event of the application, in order."""
+        ...
+
+
+class Orders(Protocol):
+    """The durable work list."""
+
+    async def lease(self, limit: int) -> Sequence[Leased]:
+        """Up to *limit* due orders, each for this worker alone until its lease ends."""
+        ...
+
+    async def extend(self, order: Leased) -> bool:
+        """Keep the lease for another while; False when it is lost."""
+        ...
+
+    async def finish(self, order: Leased, at: datetime) -> None:
+        """There was nothing to append: the order is done."""
+        ...
+
+    async def postpone(self, order: Leased, until: datetime, error: str, *, failed: bool) -> None:
+        """Give the order back until then, and say why in a word; `failed` counts against its retries."""
+        ...
+
+
+class VendorUnavailable(Exception):
+    """A vendor gave no usable answer: that is an outage, and never a no."""
+
+    def __init__(self, cause: str = "VENDOR_UNAVAILABLE") -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@record
+class Subject:
+    """The person as declared; every field may be missing. Lives in memory only."""
+
+    given_names: str | None = None
+    family_name: str | None = None
+    birth_date: str | None = None
+    nationality: str | None = None
+    email: str | None = None
+
+    def __repr__(self) -> str:
+        return "Subject(***)"
+
+
+@record
+class Request:
+    """One check as it is put to a vendor. `key` is the same at every retry: the vendor's idempotency key."""
+
+    key: UUID
+    attempt: int
+    doc_type: str
+    issued_country: str
+    file_id: UUID
+    media_type: str | None
+    subject: Subject
+    today: datetime
+    read: Callable[[], AsyncIterator[bytes]] | None  # the picture, decrypted as it is read; None: never uploaded
+
+
+@record
+class Started:
+    """The vendor answers later, under this reference."""
+
+    reference: str
+
+
+class Vendor(Protocol):
+    """Somebody who verifies documents: the built-in engine, an external company, or a simulation."""
+
+    name: str
+
+    async def check(self, request: Request) -> Result | Started:
+        """Look at one document. The same `key` again gives the same check, not a second one.
+
+        Raises:
+            VendorUnavailable: there was no usable answer.
+        """
+        ...
+
+    async def cancel(self, key: UUID, reference: str | None) -> str:
+        """Undo whatever the check with this key started; the answer is the receipt. Undoing twice is one undoing.
+
+        Raises:
+            VendorUnavailable: it could not be undone at the moment.
+        """
+        ...
+
+
+class PersonVault(Protocol):
+    """Turns personal data into ciphertext under the person's own key, and back."""
+
+    async def open(self, tenant: str, subject: UUID, stream: UUID, sealed: Sealed) -> Mapping[str, object] | None:
+        """The personal data, or None when the person was erased."""
+        ...
+
+    async def seal(self, tenant: str, subject: UUID, stream: UUID, payload: Mapping[str, object]) -> Sealed:
+        """Seal *payload* for a new event of the stream."""
+        ...
+
+
+class Files(Protocol):
+    """The uploaded documents."""
+
+    async def media_type(self, tenant: str, file_id: UUID) -> str | None:
+        """What kind of file it is, or None when this tenant never uploaded it."""
+        ...
+
+    def read(self, tenant: str, file_id: UUID) -> AsyncIterator[bytes]:
+        """The content, decrypted and verified chunk by chunk."""
+        ...
+
+    async def release(self, tenant: str, application: UUID) -> int:
+        """Give up the claim that the application has on its files; how many there were."""
+        ...
+
+
+Clock = Callable[[], datetime]
+Bell = Callable[[], Awaitable[None]]

@@ -1,0 +1,124 @@
+"""The reason codes: stable names that the API, the events and the reviewers share, with what an applicant may be told.
+
+A code is *open* when its own text may be shown, *generic* when the applicant only learns the outcome, and *silent* when
+it is for analysts alone. A code that would tip off (POCA 2002 s.333A, 31 USC 5318(g)(2)) silences every other code
+beside it: see `applicant_texts`. Families: IMAGE, DOC, MRZ, DATA, ID, AGE, FACE, VENDOR, CASE; codes of the regulatory
+catalogue keep their names.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from kyc_service.domain.record import record
+
+
+class Disclosure(StrEnum):
+    """Who may learn a reason."""
+
+    OPEN = "open"
+    GENERIC = "generic"
+    SILENT = "silent"
+
+
+@record
+class Reason:
+    """One code. `retryable`: the applicant can mend it with another picture."""
+
+    code: str
+    text: str
+    disclosure: Disclosure = Disclosure.OPEN
+    retryable: bool = False
+    tips_off: bool = False
+
+
+def _open(code: str, text: str, *, retryable: bool = False) -> Reason:
+    return Reason(code=code, text=text, retryable=retryable)
+
+
+def _generic(code: str, *, tips_off: bool = False) -> Reason:
+    return Reason(code=code, text="", disclosure=Disclosure.GENERIC, tips_off=tips_off)
+
+
+def _silent(code: str) -> Reason:
+    return Reason(code=code, text="", disclosure=Disclosure.SILENT)
+
+
+GENERIC_TEXT = "We need more time to check your application. You don't need to do anything now."
+
+REASONS: Mapping[str, Reason] = {
+    reason.code: reason
+    for reason in (
+        # The picture
+        _open("IMAGE_BLURRED", "The picture is blurred. Please take a sharper one.", retryable=True),
+        _open("IMAGE_DARK", "The picture is too dark. Please use more light.", retryable=True),
+        _open("IMAGE_GLARE", "Light reflects on the document. Please take the picture without glare.", retryable=True),
+        _open("IMAGE_TOO_SMALL", "The picture is too small. Please take it from closer.", retryable=True),
+        _open("IMAGE_CUT_OFF", "A part of the document is missing in the picture.", retryable=True),
+        _open("IMAGE_WRONG_SIDE", "Please send the other side of the document too.", retryable=True),
+        _open("IMAGE_NO_DOCUMENT", "We could not find a document in the picture.", retryable=True),
+        _open("IMAGE_UNDECODABLE", "The file could not be opened as a picture. Please send it again.", retryable=True),
+        # The document
+        _open("DOC_UNREADABLE", "We could not read your document. Please take a clearer picture.", retryable=True),
+        _open("DOC_EXPIRED", "Your document has expired. Please apply again with one that is still valid."),
+        _open("DOC_NOT_YET_VALID", "Your document is not valid yet."),
+        _open("DOC_TYPE_MISMATCH", "This is not the kind of document that was announced.", retryable=True),
+        _open("DOC_TYPE_UNSUPPORTED", "We cannot read this kind of document by machine; a person will look at it."),
+        _generic("DOC_COUNTRY_MISMATCH"),
+        _generic("DOC_AUTHENTICITY_FAIL", tips_off=True),
+        _generic("DOC_LOST_OR_STOLEN", tips_off=True),
+        _generic("DOC_DATA_MISMATCH"),
+        _silent("DOC_MINOR_MISMATCH"),
+        # The machine-readable zone (ICAO Doc 9303)
+        _open("MRZ_NOT_FOUND", "We could not find the lines of letters at the edge of the document.", retryable=True),
+        _open("MRZ_FORMAT", "We could not read the lines of letters at the edge of the document.", retryable=True),
+        _open("MRZ_CHECK_DIGIT", "Some letters of the document could not be read with certainty.", retryable=True),
+        _open("MRZ_AMBIGUOUS", "Some letters of the document could not be read with certainty.", retryable=True),
+        _generic("MRZ_REPAIRED"),
+        # What was declared against what was read
+        _generic("DATA_NAME_MISMATCH"),
+        _generic("DATA_DOB_MISMATCH"),
+        _generic("DATA_NUMBER_MISMATCH"),
+        _generic("DATA_NATIONALITY_MISMATCH"),
+        _generic("DATA_SEX_MISMATCH"),
+        _generic("DATA_DOB_MISSING"),
+        _generic("DATA_DOB_INVALID"),
+        # The person
+        _open("ID_MISSING_NAME", "Please give us your full legal name."),
+        _open("ID_MISSING_DOB", "Please give us your date of birth."),
+        _open("AGE_BELOW_MINIMUM", "You must be at least 18 to open this account."),
+        _generic("AGE_IMPLAUSIBLE"),
+        _generic("FACE_NOT_FOUND"),
+        _generic("FACE_MISMATCH"),
+        _generic("FACE_UNCLEAR"),
+        _silent("LIVENESS_NOT_PERFORMED"),
+        _generic("SANCTIONS_POSSIBLE_MATCH", tips_off=True),
+        _generic("SUSPICION_RAISED", tips_off=True),
+        # The vendors
+        _generic("VENDOR_UNAVAILABLE"),
+        _generic("VENDOR_TIMEOUT"),
+        _generic("VENDOR_FAULT"),
+        _generic("VENDOR_UNSUPPORTED"),
+        _generic("VENDOR_UNKNOWN_CODE"),
+        _silent("ENGINE_NOT_INSTALLED"),
+        # The course of the application
+        _open("CASE_RESUBMISSION_LIMIT", "The document could not be read in any of the pictures that were sent."),
+        _open("CASE_RESUBMISSION_EXPIRED", "No new picture arrived in time."),
+        _open("CASE_ABANDONED", "The application was not completed in time."),
+        _open("CASE_REVIEW_REJECTED", "We can't offer you this service. You can ask a person to look at it again."),
+        _silent("CASE_REVIEW_APPROVED"),
+        _silent("OK_VERIFIED"),
+    )
+}
+
+
+def applicant_texts(codes: Iterable[str]) -> tuple[str, ...]:
+    """What an applicant may read about *codes*: one generic sentence as soon as any of them must not be told."""
+    reasons = [REASONS.get(code, _generic(code)) for code in codes]
+    if any(reason.tips_off for reason in reasons):
+        return (GENERIC_TEXT,)
+    shown = dict.fromkeys(
+        reason.text if reason.disclosure is Disclosure.OPEN else GENERIC_TEXT
+        for reason in reasons
+        if reason.disclosure is not Disclosure.SILENT
+    )
+    return tuple(shown)

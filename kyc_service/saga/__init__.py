@@ -1,0 +1,1 @@
+"""The sagas, pure: an event comes in, orders go out."""

@@ -1,0 +1,101 @@
+"""The verification saga: which work each event calls for, and how it is undone, readable from top to bottom.
+
+It keeps no memory of its own: what was started and what was undone is in the application's own state.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TypeAlias
+from uuid import UUID
+
+from kyc_service.domain.application import (
+    Application,
+    ApplicationAmended,
+    ApplicationRejected,
+    ApplicationReviewed,
+    ApplicationRolledBack,
+    ApplicationSubmitted,
+    ApplicationVerified,
+    CheckAnswered,
+    CheckStarted,
+    Command,
+    CompensationStalled,
+    Event,
+    LapseAnswer,
+    LapseCompletion,
+    LapseResubmission,
+    ResubmissionRequested,
+    ReviewRequested,
+    RollbackStarted,
+    Status,
+    Step,
+    StepCompensated,
+    VendorGivenUp,
+    VerificationStarted,
+    next_to_undo,
+)
+from kyc_service.domain.record import record
+
+
+@record
+class RunCheck:
+    """Have a vendor look at a document."""
+
+    check: str
+    vendor: str
+
+
+@record
+class Undo:
+    """Undo a step, at whoever it was started."""
+
+    step: Step
+
+
+@record
+class Later:
+    """Carry out a command when *after* has passed; it finds out by itself whether it still matters."""
+
+    command: Command
+    after: timedelta
+
+
+Order: TypeAlias = RunCheck | Undo | Later
+
+
+def react(event: Event, state: Application) -> Sequence[Order]:
+    """The orders that *event* calls for, given the *state* after it."""
+    match event:
+        case ApplicationSubmitted() if state.status is Status.PENDING and not state.documents:
+            return [Later(command=LapseCompletion(), after=state.terms.completion)]
+        case VerificationStarted(checks=checks):
+            return [RunCheck(check=check.key, vendor=check.vendor) for check in checks if check.vendor]
+        case VendorGivenUp(check=key):
+            check = state.check(key)
+            return [RunCheck(check=key, vendor=check.vendor)] if check and check.vendor else []
+        case CheckStarted(check=key, vendor=vendor):
+            return [Later(command=LapseAnswer(check=key, vendor=vendor), after=state.terms.answer)]
+        case ResubmissionRequested(round=number):
+            return [Later(command=LapseResubmission(round=number), after=state.terms.resubmission)]
+        case RollbackStarted() | StepCompensated():
+            step = next_to_undo(state)
+            return [Undo(step=step)] if step else []
+        case (
+            ApplicationSubmitted()
+            | ApplicationAmended()
+            | CheckAnswered()
+            | ReviewRequested()
+            | ApplicationReviewed()
+            | ApplicationVerified()
+            | ApplicationRejected()
+            | CompensationStalled()
+            | ApplicationRolledBack()
+        ):
+            return []
+
+
+def claims(events: Sequence[Event], state: Application) -> Sequence[UUID]:
+    """The uploaded files that *events* lay a claim on, so that nobody clears them away meanwhile."""
+    if not any(isinstance(event, VerificationStarted) for event in events):
+        return []
+    return [document.file_id for document in state.documents if document.uploaded]

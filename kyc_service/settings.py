@@ -1,0 +1,127 @@
+"""Everything that an operator can set, by environment variable, `.env` file or `KYC_…_FILE` secret file."""
+
+import os
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+
+class AvailableVendors(StrEnum):
+    """Every vendor that a route may name; docs/vendors.md says how to add one."""
+
+    BUILTIN = "builtin"
+    SIMULATED = "simulated"
+    SIMULATED_STANDBY = "simulated_standby"
+
+
+class Environment(StrEnum):
+    """Development brings everything with it; production refuses every default that would be unsafe there."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+Route = Annotated[tuple[AvailableVendors, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The service's settings. Each field's description is printed by `kyc doctor` and docs/operations.md."""
+
+    model_config = SettingsConfigDict(env_prefix="KYC_", env_file=".env", extra="ignore", frozen=True)
+
+    env: Environment = Field(Environment.DEVELOPMENT, description="development or production")
+    state_dir: Path | None = Field(None, description="where the embedded parts keep their data")
+
+    db_dsn: SecretStr | None = Field(None, description="PostgreSQL connection URI; empty: the embedded server")
+    db_pool_size: int = Field(20, ge=2, le=200, description="database connections of one process")
+    event_broker_url: SecretStr | None = Field(None, description="AMQP or Kafka broker URI; not used yet")
+
+    jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
+    jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")
+    jwt_audience: str = Field("kyc-service", description="the only accepted `aud`")
+    jwt_algorithms: Listed = Field(("RS256", "ES256"), description="accepted signature algorithms")
+    jwt_tenant_claim: str = Field("tenant", description="the claim that names the tenant")
+    jwt_roles_claim: str = Field("roles", description="the claim that lists the roles; dots descend")
+
+    vendor_api_key: SecretStr | None = Field(None, description="credentials for an external KYC provider")
+    max_retries: int = Field(3, ge=0, le=20, description="vendor retries per order, and resubmissions per application")
+    vendor_timeout_seconds: float = Field(60, gt=0, description="how long one vendor call may take")
+    document_route: Route = Field((AvailableVendors.BUILTIN,), description="vendors for uploaded documents, in turn")
+    sandbox_tenants: Listed = Field(("sandbox",), description="tenants that may use the simulated vendors")
+    sandbox_route: Route = Field(
+        (AvailableVendors.SIMULATED, AvailableVendors.SIMULATED_STANDBY),
+        description="vendors for documents that a sandbox tenant never uploaded, in turn",
+    )
+    resubmission_days: int = Field(14, ge=1, description="how long a new picture is waited for")
+    answer_hours: float = Field(24, gt=0, description="how long a vendor that answers later is waited for")
+    completion_days: int = Field(30, ge=1, description="how long a missing document is waited for")
+    retry_base_seconds: float = Field(2, gt=0, description="first back-off of a failed order; doubles, with jitter")
+
+    key_file: Path | None = Field(None, description="the key ring of the key-file provider")
+    blob_url: str | None = Field(None, description="file:///folder or s3://bucket/prefix; empty: a folder of the state")
+    s3_endpoint: str | None = Field(None, description="S3 endpoint when it is not AWS, for example MinIO")
+    s3_region: str = Field("us-east-1", description="S3 region")
+    s3_access_key_id: SecretStr | None = Field(None, description="S3 access key id")
+    s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key")
+    max_file_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest accepted document")
+
+    engine_workers: int | None = Field(None, ge=1, description="document engine processes; empty: one per core")
+    engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
+    worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
+    lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")
+    inline_worker: bool = Field(True, description="development: the API process also works off the orders")
+
+    @field_validator("jwt_algorithms", "sandbox_tenants", "document_route", "sandbox_route", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then `KYC_…_FILE`, then `.env`."""
+        del file_secret_settings  # pydantic's own secrets folder; ours are named file by file
+        return init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings
+
+    @cached_property
+    def home(self) -> Path:
+        """The folder of everything embedded: the database, the blobs, the keys of development."""
+        if self.state_dir:
+            return self.state_dir.absolute()
+        if os.geteuid() == 0:  # the embedded server runs as another user, who may not look into /root
+            return Path("/var/lib/kyc-service")
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "kyc-service"
+
+    @property
+    def production(self) -> bool:
+        """Whether development defaults are refused."""
+        return self.env is Environment.PRODUCTION
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`KYC_DB_DSN_FILE=/run/secrets/dsn` gives the content of that file as `KYC_DB_DSN`."""
+
+    def get_field_value(self, field: object, field_name: str) -> tuple[str | None, str, bool]:
+        del field
+        path = os.environ.get(f"KYC_{field_name.upper()}_FILE")
+        return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
+
+    def __call__(self) -> dict[str, object]:
+        found = {name: self.get_field_value(None, name)[0] for name in self.settings_cls.model_fields}
+        return {name: value for name, value in found.items() if value is not None}

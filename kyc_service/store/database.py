@@ -1,0 +1,144 @@
+"""Connections to PostgreSQL: whose they are, which role they take, and for which tenant they may read."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from kyc_service.store.embedded import join
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from kyc_service.application.ports import StoreUnavailable
+from kyc_service.settings import Settings
+
+Rows: TypeAlias = list[tuple[Any, ...]]
+
+
+@contextmanager
+def dsn(settings: Settings) -> Iterator[str]:
+    """The database to talk to: the operator's, or the embedded server for as long as the context is open."""
+    if settings.db_dsn is not None:
+        yield settings.db_dsn.get_secret_value()
+        return
+    with join(settings.home) as server:
+        yield server.dsn
+
+
+def migrate(target: str, revision: str = "head") -> None:
+    """Bring the database to *revision*; several processes may try at once."""
+    config = Config(attributes={"dsn": target})
+    config.set_main_option("script_location", str(files("kyc_service.store") / "migrations"))
+    command.upgrade(config, revision)
+
+
+def downgrade(target: str, revision: str) -> None:
+    """Take the database back to *revision*."""
+    config = Config(attributes={"dsn": target})
+    config.set_main_option("script_location", str(files("kyc_service.store") / "migrations"))
+    command.downgrade(config, revision)
+
+
+class Connection(AsyncConnection[TupleRow]):
+    """A connection that knows which tenant row-level security lets it see."""
+
+    tenant: str | None = None
+
+
+SET_TENANT = "select set_config('kyc.tenant', %s, false)"
+
+
+class Database:
+    """The pool of one process. Every connection runs as a role that owns nothing and sees one tenant at a time."""
+
+    def __init__(self, target: str, *, size: int) -> None:
+        self._target = target
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            target,
+            connection_class=Connection,
+            min_size=2,
+            max_size=size,
+            open=False,
+            timeout=10,
+            configure=_as_app,
+            kwargs={"autocommit": True, "application_name": "kyc"},
+            check=None,
+            reconnect_timeout=60,
+        )
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        try:
+            await self._pool.open(wait=True, timeout=15)
+        except PoolTimeout as error:
+            raise StoreUnavailable from error
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def of(self, tenant: str) -> AsyncIterator[Connection]:
+        """A connection that sees only what belongs to *tenant*.
+
+        Raises:
+            StoreUnavailable: the database does not answer, or went away meanwhile.
+        """
+        with _border():
+            async with self._pool.connection() as connection:
+                if connection.tenant != tenant:
+                    connection.tenant = None
+                    await connection.execute(SET_TENANT, (tenant,))
+                    connection.tenant = tenant
+                yield connection
+
+    @asynccontextmanager
+    async def any(self) -> AsyncIterator[Connection]:
+        """A connection for what concerns no tenant: leasing, health."""
+        with _border():
+            async with self._pool.connection() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A connection of its own that sees every tenant: for rebuilding, auditing and relaying, never for requests."""
+        with _border():
+            async with await AsyncConnection.connect(
+                self._target, autocommit=True, application_name="kyc-system"
+            ) as connection:
+                await connection.execute("set role kyc_system")
+                yield connection
+
+    async def revision(self) -> str | None:
+        """The migration that the database is at; None when it has never been migrated."""
+        async with self.any() as connection:
+            try:
+                cursor = await connection.execute("select version_num from alembic_version")
+            except psycopg.errors.UndefinedTable:
+                return None
+            row = await cursor.fetchone()
+        return row[0] if row else None
+
+
+@contextmanager
+def _border() -> Iterator[None]:
+    """Outages of the database in our own words."""
+    try:
+        yield
+    except (psycopg.OperationalError, PoolTimeout, PoolClosed) as error:
+        raise StoreUnavailable from error
+
+
+async def _as_app(connection: Connection) -> None:
+    await connection.execute(
+        "set role kyc_app; set statement_timeout = '15s'; set lock_timeout = '5s';"
+        " set idle_in_transaction_session_timeout = '30s'; set timezone = 'UTC'"
+    )
