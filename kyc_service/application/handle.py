@@ -2,25 +2,25 @@
 
 import random
 from asyncio import sleep
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 from kyc_service.application.ids import new_id
+from kyc_service.application.keys import StoredKey
 from kyc_service.application.ports import (
     Answered,
     Cause,
     Change,
     Drafted,
     Leased,
-    NewKey,
     PlannedOrder,
     Snapshot,
     Store,
     VersionConflict,
 )
 from kyc_service.domain.application import (
-    Application,
     ApplicationNotFound,
     Command,
     Event,
@@ -46,19 +46,18 @@ class Task:
     expected: int | None = None  # the version that the client saw; None: whatever it is
     email_index: bytes | None = None
     finished: Leased | None = None
-    key: NewKey | None = None
-    answered: Answered | None = None
+    key: StoredKey | None = None
+    answer: Callable[["Handled"], Answered] | None = (
+        None  # what is remembered of the request, once the outcome is known
+    )
 
 
 @record
 class Handled:
     """What came of a command: no events, when it had been carried out before."""
 
-    version: int
-    state: Application
-    events: tuple[Event, ...]
-    at: datetime
-    created_at: datetime
+    snapshot: Snapshot
+    events: tuple[Event, ...] = ()
 
 
 class StaleVersion(Exception):
@@ -80,20 +79,17 @@ async def handle(store: Store, task: Task, at: datetime, *, fresh: bool = False)
         if not events:
             if found is None:
                 raise ApplicationNotFound
-            return _unchanged(found)
+            return Handled(snapshot=found)
         change = plan(task, events, found, at)
+        handled = Handled(snapshot=_after(change, found), events=tuple(events))
+        if task.answer is not None:
+            change = replace(change, answered=task.answer(handled))
         try:
             await store.append(change)
         except VersionConflict:
             await sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311 - spreads writers, guards nothing
             continue
-        return Handled(
-            version=change.expected + len(events),
-            state=change.state,
-            events=tuple(events),
-            at=at,
-            created_at=found.created_at if found else at,
-        )
+        return handled
     raise VersionConflict
 
 
@@ -124,7 +120,6 @@ def plan(task: Task, events: Sequence[Event], found: Snapshot | None, at: dateti
         email_index=task.email_index,
         finished=task.finished,
         key=task.key,
-        answered=task.answered,
     )
 
 
@@ -137,7 +132,12 @@ def _id_of(event: Event) -> UUID:
     return new_id()
 
 
-def _unchanged(found: Snapshot) -> Handled:
-    return Handled(
-        version=found.version, state=found.state, events=(), at=found.updated_at, created_at=found.created_at
+def _after(change: Change, found: Snapshot | None) -> Snapshot:
+    return Snapshot(
+        tenant=change.tenant,
+        id=change.stream,
+        version=change.expected + len(change.events),
+        created_at=found.created_at if found else change.at,
+        updated_at=change.at,
+        state=change.state,
     )

@@ -1,10 +1,11 @@
 """What the loop needs of the outside world, as promises; `bootstrap` decides who keeps them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from kyc_service.application.keys import StoredKey
 from kyc_service.domain.application import Application, Event, Sealed
 from kyc_service.domain.findings import Result
 from kyc_service.domain.record import record
@@ -76,18 +77,6 @@ class Leased:
 
 
 @record
-class NewKey:
-    """A person's data key, wrapped, that comes into being with the first event about them."""
-
-    id: UUID
-    subject: UUID
-    data_class: str
-    generation: int
-    kek_version: int
-    wrapped: bytes
-
-
-@record
 class Answered:
     """The answer to a request that carried an idempotency key, sealed under the person's own key."""
 
@@ -110,6 +99,15 @@ class Remembered:
 
 
 @record
+class Prepared:
+    """What has to be known before a submission can be decided."""
+
+    remembered: Remembered | None
+    key: StoredKey | None
+    uploaded: frozenset[UUID]
+
+
+@record
 class Change:
     """Everything that one command changes. It is committed whole, or not at all."""
 
@@ -124,7 +122,7 @@ class Change:
     claims: tuple[UUID, ...] = ()
     email_index: bytes | None = None  # None: leave it as it is
     finished: Leased | None = None
-    key: NewKey | None = None
+    key: StoredKey | None = None
     answered: Answered | None = None
 
 
@@ -188,6 +186,10 @@ class Orders(Protocol):
 
     async def postpone(self, order: Leased, until: datetime, error: str, *, failed: bool) -> None:
         """Give the order back until then, and say why in a word; `failed` counts against its retries."""
+        ...
+
+    async def bury(self, order: Leased, error: str) -> None:
+        """Give the order up for good; it stays where an operator finds it."""
         ...
 
 
@@ -265,8 +267,57 @@ class PersonVault(Protocol):
         ...
 
     async def seal(self, tenant: str, subject: UUID, stream: UUID, payload: Mapping[str, object]) -> Sealed:
+        """Seal *payload* for a new event of the stream.
+
+        Raises:
+            PersonErased: the person's key was destroyed, so nothing new is kept about them.
+        """
+        ...
+
+
+class Unlocked(Protocol):
+    """A person's key, ready to seal with."""
+
+    @property
+    def new(self) -> StoredKey | None:
+        """The key itself, if it is to be stored with what is sealed under it; None if it was there before."""
+        ...
+
+    def seal(self, stream: UUID, payload: Mapping[str, object]) -> Sealed:
         """Seal *payload* for a new event of the stream."""
         ...
+
+    def seal_answer(self, entry: UUID, body: bytes) -> bytes:
+        """Seal an answer that may have to be given again."""
+        ...
+
+
+class DeskVault(PersonVault, Protocol):
+    """What the desk needs of the vault beyond sealing and opening."""
+
+    async def unlock(self, tenant: str, subject: UUID, known: StoredKey | None) -> Unlocked:
+        """The key in the row *known*, or a new one."""
+        ...
+
+    async def open_answer(self, tenant: str, subject: UUID, entry: UUID, box: bytes) -> bytes | None:
+        """The answer again, or None when the person was erased."""
+        ...
+
+    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
+        """Have the keys of all of them at hand, with one look at the store."""
+        ...
+
+    def index(self, tenant: str, email: str) -> bytes:
+        """What finds an address without telling it."""
+        ...
+
+    def fingerprint(self, tenant: str, request: bytes) -> bytes:
+        """What recognises a request without telling it."""
+        ...
+
+
+class PersonErased(Exception):
+    """The person was erased; nothing new is kept about them under the destroyed key."""
 
 
 class Files(Protocol):
@@ -286,4 +337,3 @@ class Files(Protocol):
 
 
 Clock = Callable[[], datetime]
-Bell = Callable[[], Awaitable[None]]

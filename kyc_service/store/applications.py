@@ -9,15 +9,18 @@ from psycopg import errors
 from psycopg.types.json import Jsonb
 
 from kyc_service.application import codec
+from kyc_service.application.keys import DataClass, Owner, StoredKey
 from kyc_service.application.ports import (
     AnsweredBefore,
     Cause,
     Change,
     KeyExists,
     LeaseLost,
+    Prepared,
     Recorded,
     Remembered,
     Snapshot,
+    StoreUnavailable,
     VersionConflict,
 )
 from kyc_service.domain.record import record
@@ -43,10 +46,17 @@ APPEND = """
         %(files)s::uuid[]
     )
 """
-REMEMBERED = """
-    select fingerprint, subject, entry, response
-    from idempotency
-    where tenant = %s and client = %s and key = %s and expires_at > %s
+PREPARE = """
+    select i.fingerprint, i.subject, i.entry, i.response,
+           k.id, k.generation, k.kek_version, k.wrapped, k.destroyed_at,
+           array(select id from files where tenant = %(tenant)s and id = any(%(files)s::uuid[]))
+    from (select 1) as always
+    left join idempotency i
+      on i.tenant = %(tenant)s and i.client = %(client)s and i.key = %(key)s and i.expires_at > %(now)s
+    left join keys k
+      on k.tenant = %(tenant)s and k.subject = %(subject)s and k.class = 'cdd'
+    order by k.generation desc
+    limit 1
 """
 
 # What the append function says in SQLSTATE, in our words.
@@ -104,14 +114,33 @@ class Applications:
             rows = await cursor.fetchall()
         return [recorded(stream, row) for row in rows]
 
-    async def remembered(self, tenant: str, client: str, key: str, now: datetime) -> Remembered | None:
-        """The answer that a request with this idempotency key got, while it is kept."""
+    async def prepare(
+        self, tenant: str, client: str, key: str | None, subject: UUID, files: Sequence[UUID], now: datetime
+    ) -> Prepared:
+        """Whether the request was answered before, the person's key, and which of the files are here."""
+        values = {"tenant": tenant, "client": client, "key": key, "subject": subject, "files": list(files), "now": now}
         async with self._database.of(tenant) as connection:
-            cursor = await connection.execute(REMEMBERED, (tenant, client, key, now), prepare=True)
+            cursor = await connection.execute(PREPARE, values, prepare=True)
             row = await cursor.fetchone()
         if row is None:
-            return None
-        return Remembered(fingerprint=row[0], subject=row[1], entry=row[2], response=row[3])
+            raise StoreUnavailable
+        fingerprint, owner, entry, response, key_id, generation, kek_version, wrapped, destroyed_at, uploaded = row
+        return Prepared(
+            remembered=Remembered(fingerprint=fingerprint, subject=owner, entry=entry, response=response)
+            if entry
+            else None,
+            key=StoredKey(
+                id=key_id,
+                owner=Owner(tenant=tenant, subject=subject, data_class=DataClass.CDD),
+                generation=generation,
+                kek_version=kek_version,
+                wrapped=wrapped,
+                destroyed_at=destroyed_at,
+            )
+            if key_id
+            else None,
+            uploaded=frozenset(uploaded),
+        )
 
     async def page(self, tenant: str, page: Page) -> Sequence[Snapshot]:
         """The applications of the page, newest first."""
@@ -185,8 +214,8 @@ def _parameters(change: Change) -> dict[str, object]:
         "f_order": finished.id if finished else None,
         "f_lease": finished.lease if finished else None,
         "k_id": key.id if key else None,
-        "k_subject": key.subject if key else None,
-        "k_class": key.data_class if key else None,
+        "k_subject": key.owner.subject if key else None,
+        "k_class": key.owner.data_class.value if key else None,
         "k_generation": key.generation if key else None,
         "k_version": key.kek_version if key else None,
         "k_wrapped": key.wrapped if key else None,

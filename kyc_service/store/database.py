@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 import psycopg
 from alembic import command
 from alembic.config import Config
-from kyc_service.store.embedded import join
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.settings import Settings
+from kyc_service.store.embedded import join
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 

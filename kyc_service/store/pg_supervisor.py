@@ -192,6 +192,7 @@ class Postmaster:
                 *options({**SETTINGS, **DISCRETION, **own}),
             ],
             stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,  # ours is the pipe to whoever waits for the answer
             cwd="/",  # the account may not look into the caller's folder
             env={"LC_ALL": "C", "PATH": os.defpath},  # not ours: it can hold secrets, and PG… variables that interfere
             user=uid,

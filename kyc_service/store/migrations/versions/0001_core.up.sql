@@ -89,7 +89,7 @@ create index orders_of_stream on orders (tenant, stream);
 create table tenant_keys (
   tenant       text        not null,
   version      integer     not null,
-  root_id      text        not null,
+  root         integer     not null,
   wrapped      bytea,
   created_at   timestamptz not null,
   destroyed_at timestamptz,

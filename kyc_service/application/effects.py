@@ -1,0 +1,231 @@
+"""Effects: do the I/O that an order asks for, and turn whatever came of it into the next command."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
+
+from kyc_service.application.handle import Task, handle
+from kyc_service.application.ports import (
+    Cause,
+    Clock,
+    Files,
+    Leased,
+    Orders,
+    PersonVault,
+    Request,
+    Snapshot,
+    Started,
+    Store,
+    Subject,
+    Vendor,
+    VendorUnavailable,
+)
+from kyc_service.domain.application import (
+    CLAIM,
+    Awaiting,
+    Command,
+    RecordAnswer,
+    RecordCompensation,
+    RecordOutage,
+    RecordStalledCompensation,
+    RecordStart,
+    Step,
+)
+from kyc_service.domain.findings import Result, judge, reasons_of
+from kyc_service.domain.record import record
+from kyc_service.saga.verification import Later, RunCheck, Undo
+
+LONGEST_WAIT = timedelta(hours=1)
+
+
+@record
+class Patience:
+    """How long and how often a vendor is tried."""
+
+    call: timedelta
+    retries: int
+    base: timedelta
+
+    def wait(self, failures: int) -> timedelta:
+        """The pause after *failures* attempts: doubled each time, half of it left to chance, an hour at the most."""
+        longest = min(self.base * (1 << min(failures, 20)), LONGEST_WAIT)
+        return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, guards nothing
+
+
+class Unfulfillable(Exception):
+    """An order asks for something that cannot be done any more, at whatever attempt."""
+
+
+class Effects:
+    """Carries out one leased order at a time; any number may run side by side."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        orders: Orders,
+        people: PersonVault,
+        files: Files,
+        vendors: Mapping[str, Vendor],
+        patience: Patience,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._orders = orders
+        self._people = people
+        self._files = files
+        self._vendors = vendors
+        self._patience = patience
+        self._clock = clock
+
+    async def carry_out(self, leased: Leased) -> None:
+        """Do what the order says, and commit the outcome together with the end of the order.
+
+        Raises:
+            LeaseLost: another worker has taken the order over; nothing was recorded.
+            VendorUnavailable: there was no answer, and there are retries left.
+        """
+        match leased.order:
+            case RunCheck(check=check, vendor=vendor):
+                await self._run(leased, check, vendor)
+            case Undo(step=step):
+                await self._undo(leased, step)
+            case Later(command=command):
+                await self._finish(leased, command)
+
+    async def fail(self, leased: Leased, cause: str) -> None:
+        """What follows from an attempt that failed: another one later, or giving the vendor up.
+
+        A step that cannot be undone is never given up: an operator is told, and it is tried on.
+        """
+        exhausted = leased.failures >= self._patience.retries
+        match leased.order:
+            case RunCheck(check=check, vendor=vendor) if exhausted:
+                await self._finish(leased, RecordOutage(check=check, vendor=vendor, cause=cause))
+                return
+            case Undo(step=step) if leased.failures == self._patience.retries:
+                stalled = RecordStalledCompensation(step=step, cause=cause)
+                await handle(self._store, self._task(leased, stalled), self._clock())
+            case _:
+                pass
+        until = self._clock() + self._patience.wait(leased.failures)
+        await self._orders.postpone(leased, until, cause, failed=True)
+
+    async def _run(self, leased: Leased, check: str, vendor: str) -> None:
+        found = await self._store.load(leased.tenant, leased.stream)
+        request = await self._request(leased, found, check, vendor) if found else None
+        if found is None or request is None:
+            await self._orders.finish(leased, self._clock())
+            return
+        answer = await self._ask(vendor, request)
+        command: Command
+        match answer:
+            case Started(reference=reference):
+                command = RecordStart(check=check, vendor=vendor, reference=reference)
+            case Result():
+                command = RecordAnswer(
+                    check=check,
+                    vendor=vendor,
+                    verdict=judge(answer.findings),
+                    reasons=reasons_of(answer.findings),
+                    reference=answer.reference,
+                    findings=await self._people.seal(leased.tenant, found.state.user_id, leased.stream, asdict(answer)),
+                )
+        await self._finish(leased, command)
+
+    async def _ask(self, vendor: str, request: Request) -> Result | Started:
+        """The vendor's answer, within the patience that we have with it."""
+        try:
+            async with asyncio.timeout(self._patience.call.total_seconds()):
+                return await self._vendors[vendor].check(request)
+        except TimeoutError as error:
+            raise VendorUnavailable("VENDOR_TIMEOUT") from error
+        except KeyError as error:  # a route of the past names a vendor that this release does not have
+            raise VendorUnavailable("VENDOR_UNSUPPORTED") from error
+
+    async def _request(self, leased: Leased, found: Snapshot, key: str, vendor: str) -> Request | None:
+        """The check as it is put to the vendor, or None when nobody waits for it any more."""
+        state = found.state
+        check = state.check(key)
+        if check is None or state.awaiting is not Awaiting.CHECKS or check.verdict or check.vendor != vendor:
+            return None
+        document = state.document(check.file_id)
+        if document is None:
+            return None
+        person = await self._people.open(leased.tenant, state.user_id, leased.stream, state.person)
+        if person is None:
+            raise Unfulfillable("the person was erased")
+        media_type = await self._files.media_type(leased.tenant, check.file_id) if document.uploaded else None
+        return Request(
+            key=vendor_key(leased.stream, key, vendor),
+            attempt=leased.failures + 1,
+            doc_type=document.doc_type,
+            issued_country=document.issued_country,
+            file_id=document.file_id,
+            media_type=media_type,
+            subject=subject_of(person),
+            today=self._clock(),
+            read=(lambda: self._files.read(leased.tenant, check.file_id)) if document.uploaded else None,
+        )
+
+    async def _undo(self, leased: Leased, step: Step) -> None:
+        if step.name == CLAIM:
+            receipt = f"released {await self._files.release(leased.tenant, leased.stream)} file(s)"
+        else:
+            receipt = await self._cancel(leased, step)
+        await self._finish(leased, RecordCompensation(step=step, receipt=receipt))
+
+    async def _cancel(self, leased: Leased, step: Step) -> str:
+        found = await self._store.load(leased.tenant, leased.stream)
+        check = found.state.check(step.check) if found and step.check else None
+        if step.check is None or step.vendor is None or step.vendor not in self._vendors:
+            raise VendorUnavailable("VENDOR_UNSUPPORTED")
+        try:
+            async with asyncio.timeout(self._patience.call.total_seconds()):
+                return await self._vendors[step.vendor].cancel(
+                    vendor_key(leased.stream, step.check, step.vendor), check.reference if check else None
+                )
+        except TimeoutError as error:
+            raise VendorUnavailable("VENDOR_TIMEOUT") from error
+
+    async def _finish(self, leased: Leased, command: Command) -> None:
+        """Carry out *command* and end the order, in one commit; when nothing comes of it, the order still ends."""
+        handled = await handle(self._store, self._task(leased, command, finished=leased), self._clock())
+        if not handled.events:
+            await self._orders.finish(leased, self._clock())
+
+    def _task(self, leased: Leased, command: Command, finished: Leased | None = None) -> Task:
+        cause = Cause(actor="worker", causation=str(leased.id), correlation=str(leased.stream))
+        return Task(tenant=leased.tenant, stream=leased.stream, command=command, cause=cause, finished=finished)
+
+
+def vendor_key(application: UUID, check: str, vendor: str) -> UUID:
+    """The vendor's idempotency key for a check: the same at every attempt, and when it is cancelled."""
+    return uuid5(application, f"{check} {vendor}")
+
+
+def subject_of(person: Mapping[str, object]) -> Subject:
+    """What the client declared of the person, as the vendors need it."""
+    applicant = person.get("applicant")
+    declared: Mapping[str, object] = applicant if isinstance(applicant, Mapping) else {}
+
+    def text(name: str) -> str | None:
+        value = declared.get(name)
+        return value if isinstance(value, str) else None
+
+    email = person.get("email")
+    return Subject(
+        given_names=text("given_names"),
+        family_name=text("family_name"),
+        birth_date=text("birth_date"),
+        nationality=text("nationality"),
+        email=email if isinstance(email, str) else None,
+    )
+
+
+def utc_now() -> datetime:
+    """The clock of a running service; tests give another one."""
+    return datetime.now(UTC)

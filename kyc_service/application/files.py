@@ -1,0 +1,294 @@
+"""Uploaded documents: streamed in, recognised by their first bytes, encrypted on the way, never whole in memory."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from kyc_service.application.desk import Again, Caller, KeyReused
+from kyc_service.application.ids import new_id
+from kyc_service.application.ports import Answered, AnsweredBefore, Clock, Remembered
+from kyc_service.domain.record import record
+
+# What a file must begin with, at offset 0 (ISO/IEC 10918-1 B.2; ISO/IEC 15948 5.2).
+SIGNATURES: Mapping[str, bytes] = {
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/png": b"\x89PNG\r\n\x1a\n",
+}
+ANSWERS_ARE_KEPT = timedelta(hours=72)
+
+
+class FileNotFound(Exception):
+    """No file exists under this id."""
+
+
+class FileTooLarge(Exception):
+    """The file is larger than this service accepts."""
+
+
+class FileEmpty(Exception):
+    """The file has no content."""
+
+
+class FileTypeUnsupported(Exception):
+    """Only JPEG and PNG pictures are accepted."""
+
+
+class FileTypeMismatch(Exception):
+    """The content is not of the declared type."""
+
+
+@record
+class FileRow:
+    """What the database knows of a file. `sealed` holds its digest under the file's own key."""
+
+    id: UUID
+    client: str
+    media_type: str
+    size: int
+    path: str
+    sealed: bytes
+    created_at: datetime
+
+
+@record
+class FileView:
+    """A file as its owner sees it."""
+
+    id: UUID
+    media_type: str
+    size: int
+    sha256: str | None  # None: erased
+    created_at: datetime
+
+
+class FileStore(Protocol):
+    """Keeps the rows."""
+
+    async def add(self, tenant: str, row: FileRow, answered: Answered | None) -> None:
+        """Store the row and the answer, both or neither.
+
+        Raises:
+            AnsweredBefore: the idempotency key is taken.
+        """
+        ...
+
+    async def get(self, tenant: str, file_id: UUID) -> FileRow | None:
+        """The row, if this tenant has it."""
+        ...
+
+    async def remembered(self, tenant: str, client: str, key: str, now: datetime) -> Remembered | None:
+        """The answer that an upload with this idempotency key got."""
+        ...
+
+    async def release(self, tenant: str, application: UUID) -> int:
+        """Give up the application's claims; how many there were."""
+        ...
+
+
+class FileSeal(Protocol):
+    """The key of one file, which lives and dies with it."""
+
+    def seal(self, payload: Mapping[str, object]) -> bytes:
+        """Seal what is known of the file."""
+        ...
+
+    def seal_answer(self, entry: UUID, body: bytes) -> bytes:
+        """Seal an answer that may have to be given again."""
+        ...
+
+
+class FileVault(Protocol):
+    """Keeps the bytes, encrypted under a key per file."""
+
+    async def put(self, tenant: str, file_id: UUID, chunks: AsyncIterator[bytes]) -> tuple[str, FileSeal]:
+        """Store the chunks as they come; nothing stays behind when they break off. The path, and the file's key."""
+        ...
+
+    def get(self, tenant: str, file_id: UUID, path: str) -> AsyncIterator[bytes]:
+        """The content, decrypted and verified chunk by chunk."""
+        ...
+
+    async def discard(self, path: str) -> None:
+        """Remove the bytes; once more does no harm."""
+        ...
+
+    async def open(self, tenant: str, file_id: UUID, box: bytes) -> Mapping[str, object] | None:
+        """What is known of the file, or None once it was erased."""
+        ...
+
+    async def open_answer(self, tenant: str, file_id: UUID, entry: UUID, box: bytes) -> bytes | None:
+        """The answer again."""
+        ...
+
+    def fingerprint(self, tenant: str, request: bytes) -> bytes:
+        """What recognises a request without telling it."""
+        ...
+
+
+@record
+class KeyedUpload:
+    """An upload that may be repeated, and how its answer is written."""
+
+    key: str
+    render: Callable[[FileView], bytes]
+
+
+class _Intake:
+    """Watches the chunks pass: their first bytes, their number, their digest."""
+
+    def __init__(self, media_type: str, limit: int) -> None:
+        self._signature = SIGNATURES[media_type]
+        self._limit = limit
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    async def watch(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same chunks, as long as they are what was announced."""
+        head = b""
+        async for chunk in chunks:
+            self.size += len(chunk)
+            if self.size > self._limit:
+                raise FileTooLarge
+            if len(head) < len(self._signature):
+                head += chunk
+                if not self._signature.startswith(head) and not head.startswith(self._signature):
+                    raise FileTypeMismatch
+            self._digest.update(chunk)
+            yield chunk
+        if not self.size:
+            raise FileEmpty
+        if not head.startswith(self._signature):
+            raise FileTypeMismatch
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what passed."""
+        return self._digest.hexdigest()
+
+
+class Cabinet:
+    """Takes documents in and hands them out, for the tenant they belong to."""
+
+    def __init__(self, *, rows: FileStore, vault: FileVault, limit: int, clock: Clock) -> None:
+        self._rows = rows
+        self._vault = vault
+        self._limit = limit
+        self._clock = clock
+
+    @property
+    def limit(self) -> int:
+        """The largest accepted file, in bytes."""
+        return self._limit
+
+    async def upload(
+        self, caller: Caller, media_type: str, chunks: AsyncIterator[bytes], keyed: KeyedUpload | None = None
+    ) -> FileView | Again:
+        """Take a file in.
+
+        Raises:
+            FileTypeUnsupported, FileTypeMismatch, FileTooLarge, FileEmpty, KeyReused
+        """
+        if media_type not in SIGNATURES:
+            raise FileTypeUnsupported
+        intake = _Intake(media_type, self._limit)
+        if keyed and (before := await self._rows.remembered(caller.tenant, caller.client, keyed.key, self._clock())):
+            async for _ in intake.watch(chunks):
+                pass
+            return await self._again(caller, media_type, intake, before)
+        file_id, now = new_id(), self._clock()
+        path, seal = await self._vault.put(caller.tenant, file_id, intake.watch(chunks))
+        view = FileView(id=file_id, media_type=media_type, size=intake.size, sha256=intake.sha256, created_at=now)
+        row = FileRow(
+            id=file_id,
+            client=caller.client,
+            media_type=media_type,
+            size=intake.size,
+            path=path,
+            sealed=seal.seal({"sha256": intake.sha256}),
+            created_at=now,
+        )
+        try:
+            await self._rows.add(caller.tenant, row, self._answered(caller, view, seal, keyed))
+        except AnsweredBefore:
+            await self._vault.discard(path)
+            return await self._raced(caller, media_type, intake, keyed)
+        except BaseException:
+            await self._vault.discard(path)
+            raise
+        return view
+
+    async def view(self, tenant: str, file_id: UUID) -> FileView:
+        """What is known of a file.
+
+        Raises:
+            FileNotFound: this tenant has none of that id.
+        """
+        row = await self._row(tenant, file_id)
+        known = await self._vault.open(tenant, file_id, row.sealed)
+        return FileView(
+            id=row.id,
+            media_type=row.media_type,
+            size=row.size,
+            sha256=str(known["sha256"]) if known else None,
+            created_at=row.created_at,
+        )
+
+    async def media_type(self, tenant: str, file_id: UUID) -> str | None:
+        """What kind of file it is, or None when this tenant never uploaded it."""
+        row = await self._rows.get(tenant, file_id)
+        return row.media_type if row else None
+
+    async def read(self, tenant: str, file_id: UUID) -> AsyncIterator[bytes]:
+        """The content, decrypted and verified chunk by chunk.
+
+        Raises:
+            FileNotFound: this tenant has none of that id.
+        """
+        row = await self._row(tenant, file_id)
+        async for chunk in self._vault.get(tenant, file_id, row.path):
+            yield chunk
+
+    async def release(self, tenant: str, application: UUID) -> int:
+        """Give up the claim that the application has on its files; how many there were."""
+        return await self._rows.release(tenant, application)
+
+    async def _row(self, tenant: str, file_id: UUID) -> FileRow:
+        row = await self._rows.get(tenant, file_id)
+        if row is None:
+            raise FileNotFound
+        return row
+
+    def _request(self, caller: Caller, media_type: str, sha256: str) -> bytes:
+        return self._vault.fingerprint(caller.tenant, json.dumps(["file", media_type, sha256]).encode())
+
+    def _answered(self, caller: Caller, view: FileView, seal: FileSeal, keyed: KeyedUpload | None) -> Answered | None:
+        if keyed is None:
+            return None
+        entry = new_id()
+        return Answered(
+            client=caller.client,
+            key=keyed.key,
+            fingerprint=self._request(caller, view.media_type, view.sha256 or ""),
+            entry=entry,
+            response=seal.seal_answer(entry, keyed.render(view)),
+            expires_at=view.created_at + ANSWERS_ARE_KEPT,
+        )
+
+    async def _raced(self, caller: Caller, media_type: str, intake: _Intake, keyed: KeyedUpload | None) -> Again:
+        """The same upload came in twice at once, and the other one was faster."""
+        key = keyed.key if keyed else ""
+        before = await self._rows.remembered(caller.tenant, caller.client, key, self._clock())
+        if before is None:
+            raise AnsweredBefore
+        return await self._again(caller, media_type, intake, before)
+
+    async def _again(self, caller: Caller, media_type: str, intake: _Intake, before: Remembered) -> Again:
+        if before.fingerprint != self._request(caller, media_type, intake.sha256):
+            raise KeyReused
+        answer = await self._vault.open_answer(caller.tenant, before.subject, before.entry, before.response)
+        if answer is None:
+            raise FileNotFound
+        return Again(answer=answer)

@@ -1,0 +1,135 @@
+"""The worker: leases due orders, carries them out side by side, and survives whatever they do."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from kyc_service.application.effects import Effects, Unfulfillable
+from kyc_service.application.ports import Leased, LeaseLost, Orders, StoreUnavailable, VendorUnavailable
+from kyc_service.domain.record import record
+from kyc_service.saga.verification import Later
+
+log = structlog.get_logger("kyc.worker")
+
+GIVEN_UP_AFTER = 20  # failures of a command for later, which no saga waits for
+
+
+@record
+class Pace:
+    """How many orders run at a time, how often leases are renewed, and how long the worker sleeps unbidden."""
+
+    concurrency: int
+    heartbeat: float
+    idle: float = 1.0
+
+
+class Doorbell:
+    """Tells the worker of this process that there may be work. Ringing costs nothing; sleeping through is harmless."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """There may be work."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it rings, or *seconds* have passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        self._rung.clear()
+
+
+class Worker:
+    """Runs until it is stopped; then it finishes what it holds."""
+
+    def __init__(self, orders: Orders, effects: Effects, bell: Doorbell, pace: Pace) -> None:
+        self._orders = orders
+        self._effects = effects
+        self._bell = bell
+        self._pace = pace
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Lease nothing more; `run` returns when the orders in hand are done."""
+        self._stopping = True
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Work until `stop`. An unreachable database is waited for; what is cancelled goes to another worker."""
+        try:
+            while not self._stopping:
+                if not await self._take():
+                    await self._bell.wait(self._pace.idle)
+            if self._running:
+                await asyncio.wait(self._running)
+        finally:
+            for task in self._running:
+                task.cancel()
+
+    async def _take(self) -> bool:
+        """Lease as much as there is room for; whether anything was due."""
+        room = self._pace.concurrency - len(self._running)
+        if room <= 0:
+            return False
+        try:
+            leased = await self._orders.lease(room)
+        except StoreUnavailable:
+            log.warning("database_unavailable")
+            return False
+        for order in leased:
+            task = asyncio.create_task(self._carry_out(order))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+        return bool(leased)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._bell.ring()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("order_lost_hold", error=type(error).__name__)
+
+    async def _carry_out(self, order: Leased) -> None:
+        work = asyncio.create_task(self._attempt(order))
+        try:
+            while not work.done():
+                await asyncio.wait({work}, timeout=self._pace.heartbeat)
+                if not work.done() and not await self._still_ours(order):
+                    work.cancel()
+                    break
+        finally:
+            if not work.done():
+                work.cancel()
+            with suppress(asyncio.CancelledError, StoreUnavailable):
+                await work
+
+    async def _still_ours(self, order: Leased) -> bool:
+        try:
+            return await self._orders.extend(order)
+        except StoreUnavailable:
+            return True  # unknown; the fencing token decides when the outcome is committed
+
+    async def _attempt(self, order: Leased) -> None:
+        """The top of the loop: whatever went wrong is recorded with the order, and never ends the worker."""
+        try:
+            try:
+                await self._effects.carry_out(order)
+            except VendorUnavailable as error:
+                await self._effects.fail(order, error.cause)
+        except LeaseLost:
+            log.info("lease_lost", order=str(order.id))
+        except StoreUnavailable:
+            log.warning("database_unavailable", order=str(order.id))
+        except Unfulfillable:
+            await self._orders.bury(order, "UNFULFILLABLE")
+        except Exception as error:  # noqa: BLE001 - the one place that must outlive anything
+            # Only the kind of the error: its text and its traceback may hold personal data.
+            log.error("order_failed", order=str(order.id), error=type(error).__name__)  # noqa: TRY400
+            with suppress(LeaseLost):
+                if isinstance(order.order, Later) and order.failures >= GIVEN_UP_AFTER:
+                    await self._orders.bury(order, type(error).__name__)
+                else:
+                    await self._effects.fail(order, "VENDOR_FAULT")

@@ -1,0 +1,205 @@
+"""Lines of text in a picture: found with PP-OCRv6's detector, read with its recogniser, on onnxruntime.
+
+The two model files come out of the installed `rapidocr` distribution, whose code is never imported; their digests are
+checked before they are loaded. The recogniser knows 18 000 characters. For a machine-readable zone all but its 37 are
+masked out before the best one is chosen, which is what makes `<` legible at all: unmasked it is read as C, K or Λ.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import TYPE_CHECKING, TypeAlias
+
+from kyc_service.documents.faults import EngineNotInstalled
+from kyc_service.documents.images import Pixels
+from kyc_service.documents.mrz import ALPHABET, Glyph
+from kyc_service.domain.record import record
+
+try:
+    import cv2
+    import numpy as np
+    import onnxruntime
+except ImportError as error:  # the `engine` extra is not installed
+    raise EngineNotInstalled from error
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Numbers: TypeAlias = "NDArray[np.float32]"
+
+MODELS = {
+    "det": ("PP-OCRv6_det_small.onnx", "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f"),
+    "rec": ("PP-OCRv6_rec_small.onnx", "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884"),
+}
+DETECTION_SIDE = 960
+INK = 0.3  # a pixel this likely belongs to text
+CERTAIN = 0.5  # a box whose pixels are this likely on average is text
+UNCLIP = 1.6  # the detector marks the core of a line; the box grows by this share of area over perimeter
+HEIGHT = 48  # of the recogniser's input
+MARGIN = 0.4  # line heights added at both ends: the detector likes to cut the outermost filler
+DOUBT = 0.05  # a runner-up this likely is worth remembering
+
+
+class ModelAltered(EngineNotInstalled):
+    """A model file is not the one that this release was measured with."""
+
+
+@record
+class Box:
+    """A slanted rectangle around a line: its middle, its two sides, and the unit vector along the longer one."""
+
+    x: float
+    y: float
+    length: float
+    height: float
+    along: tuple[float, float]
+
+
+@record
+class Line:
+    """What was read in one box, in one direction."""
+
+    glyphs: tuple[Glyph, ...]
+    confidence: float
+
+    @property
+    def text(self) -> str:
+        return "".join(glyph.character for glyph in self.glyphs)
+
+
+class TextReader:
+    """The two models, loaded. Not safe for two threads at once."""
+
+    def __init__(self) -> None:
+        cv2.setNumThreads(1)
+        self._detector = _session("det")
+        self._recogniser = _session("rec")
+        known = self._recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()
+        columns = {character: index for index, character in enumerate(["", *known, " "])}
+        self._kept = [0, *(columns[character] for character in ALPHABET)]
+
+    def find(self, pixels: Pixels) -> tuple[Box, ...]:
+        """The boxes of all lines of text."""
+        height, width = pixels.shape[:2]
+        scale = DETECTION_SIDE / max(height, width)
+        size = tuple(max(32, round(side * scale / 32) * 32) for side in (width, height))
+        shrunk = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        likely = self._detector.run(None, {"x": _planes(shrunk)})[0][0, 0]
+        return _boxes(likely, width / size[0], height / size[1])
+
+    def read(self, pixels: Pixels, box: Box, *, turned: bool = False) -> Line:
+        """The characters in *box*, as those of a machine-readable zone; *turned*: upside down."""
+        strip = _cut(pixels, box, turned=turned)
+        likely = self._recogniser.run(None, {"x": _planes(strip)})[0][0][:, self._kept]
+        return _greedy(likely)
+
+
+def models() -> tuple[tuple[str, str], ...]:
+    """The names and digests of the models, for the record."""
+    return tuple((name, digest) for name, digest in MODELS.values())
+
+
+def _session(role: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # more threads spin: +35 % CPU for the same picture
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False
+    return onnxruntime.InferenceSession(_model(role), options, providers=["CPUExecutionProvider"])
+
+
+def _model(role: str) -> bytes:
+    """The verified bytes of a model file."""
+    name, digest = MODELS[role]
+    try:
+        path = distribution("rapidocr").locate_file(f"rapidocr/models/{name}")
+        with open(str(path), "rb") as file:  # noqa: PTH123 - a distribution's path is not a pathlib.Path
+            content = file.read()
+    except (PackageNotFoundError, FileNotFoundError) as error:
+        raise EngineNotInstalled from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ModelAltered(name)
+    return content
+
+
+def _planes(pixels: Pixels) -> Numbers:
+    scaled = pixels.astype(np.float32) / 127.5 - 1
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
+
+
+def _boxes(likely: Numbers, across: float, down: float) -> tuple[Box, ...]:
+    """Connected text pixels as slanted rectangles, grown to the whole line (differentiable binarization)."""
+    mask = cv2.dilate((likely > INK).astype(np.uint8), np.ones((2, 2), np.uint8))
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    found = []
+    for contour in contours:
+        (x, y), (width, height), angle = cv2.minAreaRect(contour)
+        if min(width, height) < 3 or _mean_inside(likely, contour) < CERTAIN:
+            continue
+        grown = width * height * UNCLIP / (2 * (width + height))
+        corners = cv2.boxPoints(((x, y), (width + 2 * grown, height + 2 * grown), angle))
+        found.append(_box(corners * np.float32([across, down])))
+    return tuple(found)
+
+
+def _mean_inside(likely: Numbers, contour: "NDArray[np.int32]") -> float:
+    x, y, width, height = cv2.boundingRect(contour)
+    inside = np.zeros((height, width), np.uint8)
+    cv2.drawContours(inside, [contour - [x, y]], -1, 1, cv2.FILLED)
+    return float(cv2.mean(likely[y : y + height, x : x + width], inside)[0])
+
+
+def _box(corners: Numbers) -> Box:
+    """The box of four *corners*; scaling may have made a parallelogram of them, so sides are averaged."""
+    one = (corners[1] - corners[0] + corners[2] - corners[3]) / 2
+    other = (corners[3] - corners[0] + corners[2] - corners[1]) / 2
+    long, short = sorted((one, other), key=np.linalg.norm, reverse=True)
+    length = float(np.linalg.norm(long))
+    x, y = corners.mean(axis=0)
+    unit = long / length
+    if (unit[0], unit[1]) < (0, 0):
+        unit = -unit
+    return Box(x=float(x), y=float(y), length=length, height=float(np.linalg.norm(short)), along=(float(unit[0]), float(unit[1])))
+
+
+def _cut(pixels: Pixels, box: Box, *, turned: bool) -> Pixels:
+    """The line in *box* as a level strip of the recogniser's height, with a margin at both ends."""
+    along = np.float32(box.along) * (-1 if turned else 1)
+    down = np.float32([-along[1], along[0]])
+    half = box.length / 2 + MARGIN * box.height
+    centre = np.float32([box.x, box.y])
+    top = centre - down * (box.height / 2)
+    source = np.float32([top - along * half, top + along * half, top - along * half + down * box.height])
+    width = max(HEIGHT, round(2 * half / box.height * HEIGHT))
+    target = np.float32([[0, 0], [width, 0], [0, HEIGHT]])
+    warp = cv2.getAffineTransform(source, target)
+    strip: Pixels = cv2.warpAffine(pixels, warp, (width, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return strip
+
+
+def _greedy(likely: Numbers) -> Line:
+    """Best character per column, repeats and blanks dropped; a close runner-up is kept as a doubt (CTC)."""
+    likely = likely / np.maximum(likely.sum(axis=1, keepdims=True), 1e-9)
+    best = likely.argmax(axis=1)
+    glyphs: list[Glyph] = []
+    sure: list[float] = []
+    start = 0
+    for end in range(1, len(best) + 1):
+        if end < len(best) and best[end] == best[start]:
+            continue
+        if best[start]:
+            peak = likely[start:end].max(axis=0)
+            glyphs.append(_glyph(peak, int(best[start])))
+            sure.append(float(peak[best[start]]))
+        start = end
+    return Line(glyphs=tuple(glyphs), confidence=sum(sure) / len(sure) if sure else 0.0)
+
+
+def _glyph(peak: Numbers, chosen: int) -> Glyph:
+    others = [index for index in np.argsort(-peak) if index not in {0, chosen} and peak[index] >= DOUBT]
+    return Glyph(character=ALPHABET[chosen - 1], doubts="".join(ALPHABET[index - 1] for index in others[:2]))
+
+
+def aligned(boxes: Sequence[Box], box: Box) -> tuple[Box, ...]:
+    """The boxes that run in the direction of *box*."""
+    return tuple(other for other in boxes if abs(other.along[0] * box.along[0] + other.along[1] * box.along[1]) > 0.97)

@@ -1,0 +1,189 @@
+"""The envelope of every event: CloudEvents 1.0, structured mode, one model per type."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self, TypeAlias, assert_never
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from crowdpay_contracts.events import (
+    KycApplicationCreated,
+    KycApplicationRejected,
+    KycApplicationVerified,
+    KycPayload,
+    KycSagaRollback,
+    Payload,
+)
+
+TOPIC = "kyc.events"
+MEDIA_TYPE = "application/cloudevents+json"
+SCHEMA_BASE = "https://schemas.crowdpay.example/kyc/v1/"
+SEQUENCE_DIGITS = 20  # one more than the longest 64-bit position has
+
+
+class EventType(StrEnum):
+    """The types that this version knows; a later one may add more."""
+
+    KYC_CREATED = "KYC_CREATED"
+    KYC_VERIFIED = "KYC_VERIFIED"
+    KYC_REJECTED = "KYC_REJECTED"
+    KYC_ROLLBACK = "KYC_ROLLBACK"
+
+
+class InvalidEvent(ValueError):
+    """This is not an event of the contract."""
+
+
+class UnknownEventType(InvalidEvent):
+    """An event of a type that this version does not know. Consumers skip it: later versions may add types."""
+
+
+class CloudEvent(BaseModel):
+    """What every event carries around its data; attributes that a reader does not know are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"]
+    id: str = Field(min_length=1, description="An event keeps its id when it is delivered again.")
+    source: str = Field(min_length=1, json_schema_extra={"format": "uri-reference"})
+    type: str
+    subject: UUID = Field(description="The application.")
+    time: AwareDatetime
+    datacontenttype: Literal["application/json"]
+    dataschema: str = Field(min_length=1, json_schema_extra={"format": "uri"})
+    sequence: str = Field(
+        pattern=rf"^[0-9]{{{SEQUENCE_DIGITS}}}$",
+        description="The place in the log, zero-padded so that it sorts as text.",
+    )
+    partitionkey: str = Field(min_length=1, description="Events with the same key arrive in order.")
+    tenantid: str = Field(min_length=1)
+    traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+    data: Payload
+
+    @model_validator(mode="after")
+    def _speaks_of_one_application(self) -> Self:
+        if self.subject != self.data.application_id:
+            raise ValueError("subject and data.application_id name different applications")
+        return self
+
+
+class KycCreated(CloudEvent):
+    """`KYC_CREATED` in its envelope."""
+
+    type: Literal["KYC_CREATED"]
+    data: KycApplicationCreated
+
+
+class KycVerified(CloudEvent):
+    """`KYC_VERIFIED` in its envelope."""
+
+    type: Literal["KYC_VERIFIED"]
+    data: KycApplicationVerified
+
+
+class KycRejected(CloudEvent):
+    """`KYC_REJECTED` in its envelope."""
+
+    type: Literal["KYC_REJECTED"]
+    data: KycApplicationRejected
+
+
+class KycRollback(CloudEvent):
+    """`KYC_ROLLBACK` in its envelope."""
+
+    type: Literal["KYC_ROLLBACK"]
+    data: KycSagaRollback
+
+
+KycEvent: TypeAlias = Annotated[KycCreated | KycVerified | KycRejected | KycRollback, Field(discriminator="type")]
+
+KYC_EVENT: TypeAdapter[KycCreated | KycVerified | KycRejected | KycRollback] = TypeAdapter(KycEvent)
+
+
+def envelop(
+    data: KycPayload,
+    *,
+    id: UUID,  # noqa: A002  the attribute's name in CloudEvents
+    source: str,
+    time: datetime,
+    position: int,
+    tenant: str,
+    traceparent: str | None = None,
+) -> KycEvent:
+    """*data* in its envelope. `position` is its place in the log; its application is the partition."""
+    return KYC_EVENT.validate_python(
+        {
+            "specversion": "1.0",
+            "id": str(id),
+            "source": source,
+            "type": type_of(data),
+            "subject": data.application_id,
+            "time": time,
+            "datacontenttype": "application/json",
+            "dataschema": f"{SCHEMA_BASE}{type(data).__name__}.json",
+            "sequence": sequence_of(position),
+            "partitionkey": str(data.application_id),
+            "tenantid": tenant,
+            "traceparent": traceparent,
+            "data": data,
+        }
+    )
+
+
+def type_of(data: KycPayload) -> EventType:
+    """The type under which *data* is published."""
+    match data:
+        case KycApplicationCreated():
+            return EventType.KYC_CREATED
+        case KycApplicationVerified():
+            return EventType.KYC_VERIFIED
+        case KycApplicationRejected():
+            return EventType.KYC_REJECTED
+        case KycSagaRollback():
+            return EventType.KYC_ROLLBACK
+        case _:
+            assert_never(data)
+
+
+def sequence_of(position: int) -> str:
+    """A place in the log as text that sorts like the number."""
+    if position < 0 or position >= 10**SEQUENCE_DIGITS:
+        raise ValueError(f"a position has at most {SEQUENCE_DIGITS} digits and no sign")
+    return f"{position:0{SEQUENCE_DIGITS}d}"
+
+
+def encode_event(event: KycEvent) -> bytes:
+    """*event* as the body of a message of type `MEDIA_TYPE`."""
+    return event.model_dump_json(exclude={"traceparent"} if event.traceparent is None else None).encode()
+
+
+def parse_event(message: bytes | Mapping[str, object]) -> KycEvent:
+    """The event in *message*: a body, or the object that was read from one. What it does not know, it ignores.
+
+    The error says where a message is wrong and never repeats what stood there.
+    """
+    content = _object_in(message) if isinstance(message, bytes) else message
+    kind = content.get("type")
+    if isinstance(kind, str) and kind not in list(EventType):
+        raise UnknownEventType("an event of a type that this version of the contract does not know")
+    try:
+        return KYC_EVENT.validate_python(content)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'][1:]) or 'event'}: {fault['type']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+    raise InvalidEvent(f"not an event of this contract: {faults}")
+
+
+def _object_in(body: bytes) -> Mapping[str, object]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):  # the second: a body of nothing but brackets
+        content = None
+    if not isinstance(content, dict):
+        raise InvalidEvent("not a JSON object")
+    return content
