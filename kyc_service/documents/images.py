@@ -21,7 +21,7 @@ Pixels: TypeAlias = "NDArray[np.uint8]"  # height × width × blue, green, red
 MEDIA_TYPES = {"image/jpeg": (b"\xff\xd8\xff", "JPEG"), "image/png": (b"\x89PNG\r\n\x1a\n", "PNG")}
 MOST_PIXELS = 25_000_000
 LONGEST_SIDE = 2400
-SHORTEST_SIDE = 200  # below this the letters of a zone have fewer than five pixels
+SMALLEST = (300, 60)  # longer and shorter side; below 300 the letters of a zone have fewer than six pixels
 
 
 class PictureRefused(Exception):
@@ -68,7 +68,7 @@ def decode(picture: bytes, media_type: str) -> Pixels:
                 width, height = image.size
                 if width * height > MOST_PIXELS:
                     raise PictureTooLarge
-                if min(width, height) < SHORTEST_SIDE:
+                if max(width, height) < SMALLEST[0] or min(width, height) < SMALLEST[1]:
                     raise PictureTooSmall
                 image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
                 upright = ImageOps.exif_transpose(image)

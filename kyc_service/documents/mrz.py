@@ -13,6 +13,7 @@ from datetime import date
 from enum import StrEnum
 from functools import cache
 from itertools import combinations, islice, product
+from math import log10
 from typing import NewType
 
 from kyc_service.documents import transliteration
@@ -439,11 +440,25 @@ def _names(person: Particulars, width: int) -> str:
 
 
 @record
+class Doubt:
+    """What a character might have been instead, and how likely the reader held that to be."""
+
+    character: str
+    likely: float
+
+
+@record
 class Glyph:
     """One character as a reader saw it, and the others that it might have been."""
 
     character: str
-    doubts: str = ""
+    likely: float = 1.0
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def seen(self) -> str:
+        """Everything that the reader saw in it, the likeliest first."""
+        return self.character + "".join(doubt.character for doubt in self.doubts)
 
 
 Row = tuple[Glyph, ...]
@@ -453,18 +468,25 @@ Row = tuple[Glyph, ...]
 class Deciphered:
     """The most plausible zone. `repaired`: characters that were replaced; `alternatives`: other zones that fit as well.
 
-    `mended` counts fillers that were added, removed or restored: their number carries no information.
+    `mended` counts fillers that were added, removed or restored: their number carries no information. `sure` gives for
+    each field how likely its least likely character is, as the reader saw it.
     """
 
     zone: Zone
     repaired: tuple[Place, ...] = ()
     alternatives: int = 0
     mended: int = 0
+    sure: tuple[tuple[str, float], ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether every check digit is right."""
         return not self.zone.failed
+
+    def guessed(self, field: str) -> bool:
+        """Whether a character of *field*, or of its check digit, was replaced."""
+        span = LAYOUTS[self.zone.format].spans[field]
+        return any(r == span.row and span.start <= c <= span.stop for r, c in self.repaired)
 
 
 LOOKALIKES: Mapping[str, str] = {  # what the readers of OCR-B confuse
@@ -489,6 +511,15 @@ AS_SEX: Mapping[str, str] = {"P": "F", "E": "F", "N": "M", "H": "M", "C": FILLER
 LIKE_FILLER = frozenset("CKLESX4")  # what `<` is taken for in the middle of its own kind
 CODES = frozenset("PACIV")  # the first letter of every document code
 MOST_SWAPS = 4
+MOST_OPTIONS = 24  # the cheapest swaps, of which combinations are tried
+MOST_FITS = 60  # ways to bring the rows of one zone to their length that are tried
+# What a swap costs, in powers of ten: the reader's own doubt is cheap, a lookalike that it did not see is dear.
+UNSEEN = 3.0
+TWINS = frozenset("O0")  # hardly to be told apart in print: a reader is sure of the wrong one as often as not
+TWIN = 0.5
+DEAREST_DOUBT = 2.0
+AS_GOOD = 1.0  # another zone that is no ten times less likely is as good
+SERIOUS = 1.3  # and against a zone that needed no swap at all, one that the reader gave at least 5 %
 
 
 def row(text: str) -> Row:
@@ -498,19 +529,16 @@ def row(text: str) -> Row:
 
 def decipher(rows: Sequence[Row]) -> Deciphered | None:
     """The most plausible zone in *rows*, which run from top to bottom and may hold other text. None: there is none."""
-    best: tuple[tuple[int, int, int], Deciphered] | None = None
+    best: _Settled | None = None
     for kind, layout in LAYOUTS.items():
         fits = [[_fits(line, width, names=names) for width, names in _shapes(layout)] for line in rows]
         for chosen in combinations(range(len(rows)), len(layout.masks)):
             options = [fits[line][index] for index, line in enumerate(chosen)]
-            for candidate in islice(product(*options), 60):
+            for candidate in islice(product(*options), MOST_FITS):
                 found = _settle(kind, candidate)
-                if found is None:
-                    continue
-                rank = (len(found.zone.failed), len(found.repaired) + found.alternatives, found.mended)
-                if best is None or rank < best[0]:
-                    best = rank, found
-    return best[1] if best else None
+                if found and (best is None or found.rank < best.rank):
+                    best = found
+    return best.zone if best else None
 
 
 def _shapes(layout: Layout) -> tuple[tuple[int, bool], ...]:
@@ -572,34 +600,48 @@ class _Draft:
     lines: tuple[str, ...]
     repaired: frozenset[Place]
     mended: int
+    sure: tuple[tuple[str, float], ...]
 
 
-def _settle(kind: Format, fits: Sequence[_Fit]) -> Deciphered | None:
+@record
+class _Settled:
+    """A zone and how much had to be believed to get it."""
+
+    zone: Deciphered
+    cost: float
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        return len(self.zone.zone.failed), self.cost + 0.1 * self.zone.mended
+
+
+def _settle(kind: Format, fits: Sequence[_Fit]) -> _Settled | None:
     """The zone that these rows make, once grammar and check digits had their say. None: it does not look like one."""
     draft = _by_grammar(kind, fits)
     if draft is None:
         return None
-    failed = [check.name for check in _checks(kind, draft.lines) if not check.holds]
-    doubts = {(r, c): glyph.doubts for r, fit in enumerate(fits) for c, glyph in enumerate(fit.glyphs) if glyph.doubts}
+    failed = frozenset(check.name for check in _checks(kind, draft.lines) if not check.holds)
     if not failed:
-        others = _swapped(draft, _doubted(draft, doubts), most=2)
-        return _finished(draft, alternatives=len(others))
-    solutions = _swapped(draft, _suspects(draft, frozenset(failed), doubts), most=MOST_SWAPS)
+        others = _swapped(draft, _doubted(draft, fits), dearest=SERIOUS)
+        return _finished(draft, draft.lines, cost=0, alternatives=len(others))
+    solutions = _swapped(draft, _suspects(draft, failed, fits), dearest=MOST_SWAPS * UNSEEN)
     if solutions:
-        lines = solutions[0]
-        changed = {place for place in _places(kind) if lines[place[0]][place[1]] != draft.lines[place[0]][place[1]]}
-        repaired = _Draft(kind=kind, lines=lines, repaired=draft.repaired | changed, mended=draft.mended)
-        return _finished(repaired, alternatives=len(solutions) - 1)
-    return _finished(draft, alternatives=0) if 2 * len(failed) <= len(_checks(kind, draft.lines)) else None
+        cost, lines = solutions[0]
+        return _finished(draft, lines, cost=cost, alternatives=len(solutions) - 1)
+    likely = 2 * len(failed) <= len(_checks(kind, draft.lines))
+    return _finished(draft, draft.lines, cost=0, alternatives=0) if likely else None
 
 
-def _finished(draft: _Draft, *, alternatives: int) -> Deciphered:
-    return Deciphered(
-        zone=parse(draft.lines),
-        repaired=tuple(sorted(draft.repaired)),
+def _finished(draft: _Draft, lines: tuple[str, ...], *, cost: float, alternatives: int) -> _Settled:
+    swapped = {(r, c) for r, c in _places(draft.kind) if lines[r][c] != draft.lines[r][c]}
+    zone = Deciphered(
+        zone=parse(lines),
+        repaired=tuple(sorted(draft.repaired | swapped)),
         alternatives=alternatives,
         mended=draft.mended,
+        sure=draft.sure,
     )
+    return _Settled(zone=zone, cost=cost + UNSEEN * len(draft.repaired))
 
 
 def _by_grammar(kind: Format, fits: Sequence[_Fit]) -> _Draft | None:
@@ -613,7 +655,7 @@ def _by_grammar(kind: Format, fits: Sequence[_Fit]) -> _Draft | None:
             character = _coerced(glyph, allowed)
             if character is None:
                 return None
-            if character != glyph.character:
+            if character not in glyph.seen:
                 repaired.add((index, column))
             characters.append(character)
         rows.append("".join(characters))
@@ -623,23 +665,31 @@ def _by_grammar(kind: Format, fits: Sequence[_Fit]) -> _Draft | None:
     for name in ("issuer", "nationality"):
         _known_state(rows, layout.spans[name], repaired)
     mended = sum(fit.mended for fit in fits) + _swept(rows, layout.spans["names"], repaired)
-    return _Draft(kind=kind, lines=tuple(rows), repaired=frozenset(repaired), mended=mended)
+    sure = tuple(
+        (name, round(min(glyph.likely for glyph in fits[span.row].glyphs[span.start : span.stop]), 4))
+        for name, span in layout.spans.items()
+    )
+    return _Draft(kind=kind, lines=tuple(rows), repaired=frozenset(repaired), mended=mended, sure=sure)
 
 
 def _coerced(glyph: Glyph, mask: str) -> str | None:
-    """The character that may stand under *mask*: itself, its lookalike, or a doubt of the reader. None: nothing fits."""
+    """The character that may stand under *mask*: itself, what else the reader saw in it, or its lookalike. None: nothing fits."""
     allowed = ALLOWED[mask]
     if glyph.character in allowed:
         return glyph.character
     table = AS_SEX if mask == "S" else AS_LETTER if mask in "LN" else AS_DIGIT
-    candidates = table.get(glyph.character, "") + glyph.doubts
+    candidates = glyph.seen[1:] + table.get(glyph.character, "")
     return next((character for character in candidates if character in allowed), None)
 
 
 def _known_state(rows: list[str], span: Span, repaired: set[Place]) -> None:
-    """A state code that does not exist becomes the only one that looks like it."""
+    """A state code that does not exist becomes the only one that looks like it.
+
+    One that does exist is its own proof: an O that was read as a zero in it counts as read.
+    """
     code = rows[span.row][span.start : span.stop]
     if code.rstrip(FILLER) in STATES:
+        repaired -= {(span.row, span.start + index) for index in range(3) if code[index] == "O"}
         return
     similar = {"0": "O", "O": "DQ", "D": "O", "Q": "O", "C": FILLER, "K": FILLER, "I": "L", "L": "I", "V": "U", "U": "V"}
     options = [character + similar.get(character, "") for character in code]
@@ -687,14 +737,17 @@ def _covered(kind: Format, name: str) -> frozenset[Place]:
     return frozenset(places)
 
 
-def _doubted(draft: _Draft, doubts: Mapping[Place, str]) -> dict[Place, str]:
+Options = Mapping[Place, Mapping[str, float]]  # per place, what may stand there instead, and at what cost
+
+
+def _doubted(draft: _Draft, fits: Sequence[_Fit]) -> Options:
     """What the reader itself was unsure of, within reach of a check digit."""
     names = [check.name for check in _checks(draft.kind, draft.lines)]
     reach = frozenset[Place]().union(*(_covered(draft.kind, name) for name in names))
-    return {place: _permitted(draft.kind, place, others) for place, others in doubts.items() if place in reach}
+    return _options(draft, reach, fits, unseen=False)
 
 
-def _suspects(draft: _Draft, failed: frozenset[str], doubts: Mapping[Place, str]) -> dict[Place, str]:
+def _suspects(draft: _Draft, failed: frozenset[str], fits: Sequence[_Fit]) -> Options:
     """The characters under the failed check digits, each with what it may be instead."""
     own = failed - {"composite"}
     reach = frozenset[Place]().union(*(_covered(draft.kind, name) for name in own or failed))
@@ -702,38 +755,45 @@ def _suspects(draft: _Draft, failed: frozenset[str], doubts: Mapping[Place, str]
         held = [check.name for check in _checks(draft.kind, draft.lines) if check.name not in failed]
         loose = reach - frozenset[Place]().union(*(_covered(draft.kind, name) for name in held))
         reach = loose or reach
-    suspects: dict[Place, str] = {}
-    for place in sorted(reach):
-        character = draft.lines[place[0]][place[1]]
-        options = _permitted(draft.kind, place, LOOKALIKES.get(character, "") + doubts.get(place, ""))
-        if options:
-            suspects[place] = options
-    return suspects
+    return _options(draft, reach, fits, unseen=True)
 
 
-def _permitted(kind: Format, place: Place, characters: str) -> str:
-    allowed = ALLOWED[LAYOUTS[kind].masks[place[0]][place[1]]]
-    return "".join(dict.fromkeys(character for character in characters if character in allowed))
+def _options(draft: _Draft, reach: frozenset[Place], fits: Sequence[_Fit], *, unseen: bool) -> Options:
+    options: dict[Place, dict[str, float]] = {}
+    for index, column in sorted(reach):
+        glyph, printed = fits[index].glyphs[column], draft.lines[index][column]
+        allowed = ALLOWED[LAYOUTS[draft.kind].masks[index][column]] - {printed}
+        lookalikes = LOOKALIKES.get(printed, "") if unseen else ""
+        costs = {character: TWIN if {character, printed} == TWINS else UNSEEN for character in lookalikes}
+        for doubt in glyph.doubts:
+            seen = min(-log10(doubt.likely), DEAREST_DOUBT)
+            costs[doubt.character] = min(seen, costs.get(doubt.character, seen))
+        costs = {character: cost for character, cost in costs.items() if character in allowed}
+        if costs:
+            options[index, column] = costs
+    return options
 
 
-def _swapped(draft: _Draft, suspects: Mapping[Place, str], *, most: int) -> list[tuple[str, ...]]:
-    """Every zone that satisfies all check digits with the fewest swaps, of which there are at most *most*."""
-    places = [place for place, options in suspects.items() if options][:24]
-    for count in range(1, most + 1):
-        solutions = [
-            lines
-            for chosen in combinations(places, count)
-            for characters in product(*(suspects[place] for place in chosen))
-            if _all_hold(draft.kind, lines := _with(draft.lines, chosen, characters))
-        ]
-        if solutions:
-            return list(dict.fromkeys(solutions))
-    return []
+def _swapped(draft: _Draft, options: Options, *, dearest: float) -> list[tuple[float, tuple[str, ...]]]:
+    """The zones that satisfy all check digits, with the cost of their swaps: the cheapest first, and those as good."""
+    found: dict[tuple[str, ...], float] = {}
+    swaps = sorted((cost, place, character) for place, ways in options.items() for character, cost in ways.items())
+    limit = dearest
+    for count in range(1, MOST_SWAPS + 1):
+        for chosen in combinations(swaps[:MOST_OPTIONS], count):
+            cost = sum(swap[0] for swap in chosen)
+            if cost > limit or len({swap[1] for swap in chosen}) < count:
+                continue
+            lines = _with(draft.lines, [(place, character) for _, place, character in chosen])
+            if lines not in found and _all_hold(draft.kind, lines):
+                found[lines] = cost
+                limit = min(limit, cost + AS_GOOD)
+    return sorted((cost, lines) for lines, cost in found.items() if cost <= limit)
 
 
-def _with(lines: tuple[str, ...], places: Sequence[Place], characters: Sequence[str]) -> tuple[str, ...]:
+def _with(lines: tuple[str, ...], swaps: Sequence[tuple[Place, str]]) -> tuple[str, ...]:
     rows = [list(line) for line in lines]
-    for (index, column), character in zip(places, characters, strict=True):
+    for (index, column), character in swaps:
         rows[index][column] = character
     return tuple("".join(line) for line in rows)
 

@@ -5,14 +5,13 @@ checked before they are loaded. The recogniser knows 18 000 characters. For a ma
 masked out before the best one is chosen, which is what makes `<` legible at all: unmasked it is read as C, K or Λ.
 """
 
-import hashlib
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, TypeAlias
 
 from kyc_service.documents.faults import EngineNotInstalled
 from kyc_service.documents.images import Pixels
-from kyc_service.documents.mrz import ALPHABET, Glyph
+from kyc_service.documents.models import model
+from kyc_service.documents.mrz import ALPHABET, Doubt, Glyph
 from kyc_service.domain.record import record
 
 try:
@@ -27,21 +26,13 @@ if TYPE_CHECKING:
 
 Numbers: TypeAlias = "NDArray[np.float32]"
 
-MODELS = {
-    "det": ("PP-OCRv6_det_small.onnx", "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f"),
-    "rec": ("PP-OCRv6_rec_small.onnx", "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884"),
-}
 DETECTION_SIDE = 960
 INK = 0.3  # a pixel this likely belongs to text
 CERTAIN = 0.5  # a box whose pixels are this likely on average is text
 UNCLIP = 1.6  # the detector marks the core of a line; the box grows by this share of area over perimeter
 HEIGHT = 48  # of the recogniser's input
 MARGIN = 0.4  # line heights added at both ends: the detector likes to cut the outermost filler
-DOUBT = 0.05  # a runner-up this likely is worth remembering
-
-
-class ModelAltered(EngineNotInstalled):
-    """A model file is not the one that this release was measured with."""
+DOUBT = 0.001  # a runner-up this likely is remembered: where a digit stands for its lookalike letter, the letter has it
 
 
 @record
@@ -94,32 +85,13 @@ class TextReader:
         return _greedy(likely)
 
 
-def models() -> tuple[tuple[str, str], ...]:
-    """The names and digests of the models, for the record."""
-    return tuple((name, digest) for name, digest in MODELS.values())
-
-
 def _session(role: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # more threads spin: +35 % CPU for the same picture
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False
-    return onnxruntime.InferenceSession(_model(role), options, providers=["CPUExecutionProvider"])
-
-
-def _model(role: str) -> bytes:
-    """The verified bytes of a model file."""
-    name, digest = MODELS[role]
-    try:
-        path = distribution("rapidocr").locate_file(f"rapidocr/models/{name}")
-        with open(str(path), "rb") as file:  # noqa: PTH123 - a distribution's path is not a pathlib.Path
-            content = file.read()
-    except (PackageNotFoundError, FileNotFoundError) as error:
-        raise EngineNotInstalled from error
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ModelAltered(name)
-    return content
+    return onnxruntime.InferenceSession(model(role), options, providers=["CPUExecutionProvider"])
 
 
 def _planes(pixels: Pixels) -> Numbers:
@@ -197,9 +169,47 @@ def _greedy(likely: Numbers) -> Line:
 
 def _glyph(peak: Numbers, chosen: int) -> Glyph:
     others = [index for index in np.argsort(-peak) if index not in {0, chosen} and peak[index] >= DOUBT]
-    return Glyph(character=ALPHABET[chosen - 1], doubts="".join(ALPHABET[index - 1] for index in others[:2]))
+    doubts = tuple(Doubt(character=ALPHABET[index - 1], likely=float(peak[index])) for index in others[:2])
+    return Glyph(character=ALPHABET[chosen - 1], likely=float(peak[chosen]), doubts=doubts)
 
 
 def aligned(boxes: Sequence[Box], box: Box) -> tuple[Box, ...]:
     """The boxes that run in the direction of *box*."""
-    return tuple(other for other in boxes if abs(other.along[0] * box.along[0] + other.along[1] * box.along[1]) > 0.97)
+    return tuple(other for other in boxes if _parallel(other, box))
+
+
+def joined(boxes: Sequence[Box]) -> tuple[Box, ...]:
+    """Boxes of one line that the detector split at its fillers, put together; the others as they are."""
+    whole = sorted(boxes, key=lambda box: -box.length)
+    index = 0
+    while index < len(whole):
+        box = whole[index]
+        other = next((other for other in whole[index + 1 :] if _continues(box, other)), None)
+        if other is None:
+            index += 1
+            continue
+        whole.remove(other)
+        whole[index] = _together(box, other)
+    return tuple(whole)
+
+
+def _parallel(one: Box, other: Box) -> bool:
+    return abs(one.along[0] * other.along[0] + one.along[1] * other.along[1]) > 0.97
+
+
+def _continues(box: Box, other: Box) -> bool:
+    """Whether *other* lies on the line of *box*, a few characters away."""
+    shift = np.float32([other.x - box.x, other.y - box.y])
+    along = abs(float(shift @ np.float32(box.along)))
+    beside = abs(float(shift @ np.float32([-box.along[1], box.along[0]])))
+    gap = along - (box.length + other.length) / 2
+    return _parallel(box, other) and beside < 0.5 * box.height and -box.height < gap < 3 * box.height
+
+
+def _together(box: Box, other: Box) -> Box:
+    along = np.float32(box.along)
+    middle = float(np.float32([other.x - box.x, other.y - box.y]) @ along)
+    start = min(-box.length / 2, middle - other.length / 2)
+    stop = max(box.length / 2, middle + other.length / 2)
+    x, y = np.float32([box.x, box.y]) + along * ((start + stop) / 2)
+    return Box(x=float(x), y=float(y), length=stop - start, height=box.height, along=box.along)

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from time import perf_counter, process_time
 
-from kyc_service.documents.images import LONGEST_SIDE, Pixels, PictureRefused, decode, sharpness
+from kyc_service.documents.images import Pixels, PictureRefused, decode, sharpness
 from kyc_service.documents.mrz import Deciphered, decipher
-from kyc_service.documents.ocr import Box, Line, TextReader, aligned
+from kyc_service.documents.ocr import Box, Line, TextReader, aligned, joined
 from kyc_service.documents.readings import Reading, Seconds
-
-__all__ = ["LONGEST_SIDE", "read"]
 
 SLENDER = (10.0, 5.0)  # a line of a zone is this many times longer than high; the second is for pictures taken aslant
 FIRST_LOOK = 4  # the longest lines, among which a zone nearly always is
@@ -54,26 +52,27 @@ class _Clock:
 
 
 def _zone(reader: TextReader, pixels: Pixels, boxes: Sequence[Box]) -> Deciphered | None:
-    """The zone among *boxes*: the longest lines first, and all that may be one if that was not enough."""
-    for slender in SLENDER:
-        slim = [box for box in boxes if box.length > slender * box.height]
-        if slim:
-            break
-    else:
-        return None
-    longest = sorted(slim, key=lambda box: -box.length)
+    """The zone among *boxes*: the longest lines first, then all that may be one, then lines that were found in pieces."""
     best: Deciphered | None = None
     seen: dict[tuple[Box, bool], Line] = {}
-    for count in (FIRST_LOOK, MOST_LINES):
-        chosen = aligned(longest[:count], longest[0])
-        for turned in _directions(reader, pixels, chosen, seen):
-            found = decipher([_line(reader, pixels, box, turned, seen).glyphs for box in _stacked(chosen, turned=turned)])
+    for longest, count in ((_slim(boxes), FIRST_LOOK), (_slim(boxes), MOST_LINES), (_slim(joined(boxes)), MOST_LINES)):
+        chosen = aligned(longest[:count], longest[0]) if longest else ()
+        for turned in _directions(reader, pixels, chosen, seen) if chosen else ():
+            stacked = _stacked(chosen, turned=turned)
+            found = decipher([_line(reader, pixels, box, turned, seen).glyphs for box in stacked])
             best = _better(best, found)
             if best and best.holds and not best.repaired:
                 return best
-        if len(longest) <= count:
-            break
     return best
+
+
+def _slim(boxes: Sequence[Box]) -> list[Box]:
+    """The boxes with the shape of a line of a zone, the longest first."""
+    for slender in SLENDER:
+        slim = [box for box in boxes if box.length > slender * box.height]
+        if slim:
+            return sorted(slim, key=lambda box: -box.length)
+    return []
 
 
 def _better(one: Deciphered | None, other: Deciphered | None) -> Deciphered | None:

@@ -66,6 +66,22 @@ def same_name(declared: Name, printed: Name) -> Likeness:
     read = _Printed(
         surname=tuple(printed.surname.split()), given=tuple(printed.given_names.split()), truncated=printed.truncated
     )
+    likenesses = {_compared(*parts, read) for parts in _partings(surname, given, read)}
+    return next(likeness for likeness in Likeness if likeness in likenesses)
+
+
+def _partings(
+    surname: tuple[Spelling, ...], given: tuple[Spelling, ...], read: "_Printed"
+) -> Iterator[tuple[tuple[Spelling, ...], tuple[Spelling, ...]]]:
+    """The declared name; one that was declared in a single piece is parted wherever its surname may begin or end."""
+    yield surname, given
+    if read.given and not given:
+        for index in range(1, len(surname)):
+            yield surname[index:], surname[:index]
+            yield surname[:index], surname[index:]
+
+
+def _compared(surname: Sequence[Spelling], given: Sequence[Spelling], read: "_Printed") -> Likeness:
     if _same(surname, given, read):
         return Likeness.SAME
     if _subset(surname, given, read) or _swapped(surname, given, read) or _one_slip(surname, given, read):

@@ -56,6 +56,7 @@ REASONS: Mapping[str, Reason] = {
         _open("IMAGE_CUT_OFF", "A part of the document is missing in the picture.", retryable=True),
         _open("IMAGE_WRONG_SIDE", "Please send the other side of the document too.", retryable=True),
         _open("IMAGE_NO_DOCUMENT", "We could not find a document in the picture.", retryable=True),
+        _open("IMAGE_TOO_LARGE", "The picture has too many pixels. Please send a smaller one.", retryable=True),
         _open("IMAGE_UNDECODABLE", "The file could not be opened as a picture. Please send it again.", retryable=True),
         # The document
         _open("DOC_UNREADABLE", "We could not read your document. Please take a clearer picture.", retryable=True),
@@ -63,7 +64,9 @@ REASONS: Mapping[str, Reason] = {
         _open("DOC_NOT_YET_VALID", "Your document is not valid yet."),
         _open("DOC_TYPE_MISMATCH", "This is not the kind of document that was announced.", retryable=True),
         _open("DOC_TYPE_UNSUPPORTED", "We cannot read this kind of document by machine; a person will look at it."),
+        _open("DOC_EXPIRY_UNKNOWN", "We could not tell until when your document is valid; a person will look at it."),
         _generic("DOC_COUNTRY_MISMATCH"),
+        _generic("DOC_ISSUER_UNKNOWN"),
         _generic("DOC_AUTHENTICITY_FAIL", tips_off=True),
         _generic("DOC_LOST_OR_STOLEN", tips_off=True),
         _generic("DOC_DATA_MISMATCH"),

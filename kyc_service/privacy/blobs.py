@@ -30,8 +30,8 @@ from nacl.bindings import crypto_aead_aes256gcm_encrypt
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, S3Store
 
+from kyc_service.application.keys import Owner
 from kyc_service.domain.record import record
-from kyc_service.privacy.keys import Owner
 from kyc_service.privacy.sealing import (
     KEY_BYTES,
     TAG_BYTES,

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
+from kyc_service.application.keys import TenantKeyStore, WrappedTenantKey
 from kyc_service.domain.record import record
-from kyc_service.privacy.keys import TenantKeyStore, Wrapped, WrappedTenantKey, unwrap_secret, wrap_secret
+from kyc_service.privacy.keys import Wrapped, unwrap_secret, wrap_secret
 from kyc_service.privacy.sealing import KEY_BYTES, DecryptionError, PrivacyError, associated_data, hkdf
 
 FORMAT = "kyc-keyring/1"
@@ -39,6 +40,10 @@ class KeyFileInvalid(PrivacyError):
 
 class ForeignKeyFile(PrivacyError):
     """The keys in the database were wrapped under another key file."""
+
+
+class TenantKeysDestroyed(PrivacyError):
+    """All versions of this tenant's key were destroyed; nothing is sealed for it."""
 
 
 @record
@@ -217,7 +222,12 @@ class KeyFileManager:
 
     async def _read(self, tenant: str) -> _TenantKeys:
         read_at = self._clock()
-        stored = await self._store.versions(tenant) or (await self._add(tenant, 1),)
+        stored = await self._store.versions(tenant)
+        if not stored:
+            await self._add(tenant, 1)
+            stored = await self._store.versions(tenant)  # what is really there, whoever was first
+        if not stored:
+            raise TenantKeysDestroyed("All versions of this tenant's key were destroyed; nothing is sealed for it.")
         keys = _TenantKeys(
             secrets={key.version: self._opened(key) for key in stored},
             newest=max(key.version for key in stored),
@@ -229,10 +239,10 @@ class KeyFileManager:
             self._tenants.popitem(last=False)
         return keys
 
-    async def _add(self, tenant: str, version: int) -> WrappedTenantKey:
+    async def _add(self, tenant: str, version: int) -> None:
         root = self._ring.newest_root
         wrapped = wrap_secret(self._ring.roots[root], os.urandom(KEY_BYTES), _root_bound(tenant, version))
-        return await self._store.add(WrappedTenantKey(tenant=tenant, version=version, root=root, wrapped=wrapped))
+        await self._store.add(WrappedTenantKey(tenant=tenant, version=version, root=root, wrapped=wrapped))
 
     def _opened(self, key: WrappedTenantKey) -> bytes:
         try:

@@ -1,4 +1,4 @@
-"""The key hierarchy: root → tenant key → data key of one person and one class of data; and the ports that keep it.
+"""The key hierarchy: root → tenant key → data key of one person and one class of data; and who wraps what.
 
 root key                       in a key file or a KMS, never in the database
  └─ tenant key, versioned      random, stored wrapped; rewrapping everything to a new version and dropping the old
@@ -10,10 +10,7 @@ root key                       in a key file or a KMS, never in the database
 import hmac
 import os
 from collections.abc import Mapping
-from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
-from uuid import UUID
 
 from nacl.bindings import crypto_aead_aes256gcm_encrypt
 
@@ -35,45 +32,6 @@ _HEADER_BYTES = _SALT_END + COMMITMENT_BYTES
 _ONCE = bytes(NONCE_BYTES)  # a wrapping key is derived for one message, so its nonce need not differ
 
 
-class DataClass(StrEnum):
-    """What kind of personal data a key protects; each class is forgotten at its own time."""
-
-    CDD = "cdd"
-    DOCUMENT = "document"
-    BIOMETRIC = "biometric"
-    CONTACT = "contact"
-    DEVICE = "device"
-    CASE = "case"
-
-
-@record
-class Owner:
-    """Whose data a key protects, and which class of it."""
-
-    tenant: str
-    subject: UUID
-    data_class: DataClass
-
-    def __repr__(self) -> str:
-        return f"Owner(tenant={self.tenant!r}, subject={self.subject}, data_class={self.data_class})"
-
-
-@record
-class StoredKey:
-    """A data key as the database keeps it; without `wrapped` it is the tombstone of a destroyed one."""
-
-    id: UUID
-    owner: Owner
-    generation: int
-    kek_version: int
-    wrapped: bytes | None
-    destroyed_at: datetime | None = None
-
-    def __repr__(self) -> str:
-        state = "destroyed" if self.wrapped is None else "***"
-        return f"StoredKey(id={self.id}, owner={self.owner}, generation={self.generation}, wrapped={state})"
-
-
 @record
 class Wrapped:
     """A secret under a version of a tenant's key."""
@@ -83,19 +41,6 @@ class Wrapped:
 
     def __repr__(self) -> str:
         return f"Wrapped(version={self.version}, blob=***)"
-
-
-@record
-class WrappedTenantKey:
-    """One version of a tenant's key, under a version of the root key."""
-
-    tenant: str
-    version: int
-    root: int
-    wrapped: bytes
-
-    def __repr__(self) -> str:
-        return f"WrappedTenantKey(tenant={self.tenant!r}, version={self.version}, root={self.root}, wrapped=***)"
 
 
 class KeyManager(Protocol):
@@ -131,40 +76,6 @@ class IndexKeys(Protocol):
 
     def index_key(self, tenant: str, purpose: str) -> bytes:
         """32 bytes of this tenant and purpose, the same for ever and unrelated to any data key."""
-        ...
-
-
-class KeyStore(Protocol):
-    """Keeps data keys and their tombstones; one living or destroyed key per owner and generation."""
-
-    async def newest(self, owner: Owner) -> StoredKey | None:
-        """The key of the highest generation, also if it was destroyed."""
-        ...
-
-    async def get(self, tenant: str, key_id: UUID) -> StoredKey | None:
-        """The key or its tombstone; none if the tenant never had it."""
-        ...
-
-    async def add(self, key: StoredKey) -> StoredKey:
-        """Store *key*, unless its owner and generation have one: whichever is stored then is returned."""
-        ...
-
-    async def destroy(
-        self, tenant: str, subject: UUID, data_class: DataClass | None, at: datetime, reason: str
-    ) -> tuple[UUID, ...]:
-        """Drop the wrapped keys of a class, or of all classes, and leave tombstones; the ids of those that lived."""
-        ...
-
-
-class TenantKeyStore(Protocol):
-    """Keeps the wrapped versions of each tenant's key."""
-
-    async def versions(self, tenant: str) -> tuple[WrappedTenantKey, ...]:
-        """All versions, oldest first."""
-        ...
-
-    async def add(self, key: WrappedTenantKey) -> WrappedTenantKey:
-        """Store *key*, unless the tenant has its version: whichever is stored then is returned."""
         ...
 
 

@@ -8,11 +8,11 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import cast
 from uuid import UUID, uuid4
 
+from kyc_service.application.keys import KeyStore, Owner, StoredKey
 from kyc_service.domain.record import record
-from kyc_service.privacy.keys import IndexKeys, KeyManager, KeyStore, Owner, StoredKey, Wrapped
+from kyc_service.privacy.keys import IndexKeys, KeyManager, Wrapped
 from kyc_service.privacy.sealing import (
     KEY_BYTES,
     DataKey,
@@ -29,6 +29,7 @@ EVENT = "kyc/event/v1"
 RESPONSE = "kyc/response/v1"
 EMAIL_INDEX = b"kyc/bidx/email/v1\0"
 EMAIL_INDEX_BYTES = 16
+REQUEST = b"kyc/request/v1\0"
 KEY_SECONDS = 60.0  # how long another process's erasure may stay unnoticed if its notice is lost
 KEYS_AT_HAND = 10_000
 INDEX_KEYS_AT_HAND = 1_000
@@ -77,7 +78,7 @@ class Vault:
         self._clock = clock
         self._capacity = capacity
         self._keys: OrderedDict[UUID, _AtHand] = OrderedDict()
-        self._email_keys: OrderedDict[str, bytes] = OrderedDict()
+        self._index_keys_at_hand: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._forgotten = 0  # counts calls of `forget`: a key that was on its way meanwhile is not kept
 
     def __repr__(self) -> str:
@@ -139,7 +140,7 @@ class Vault:
         for key_id in dropped:
             del self._keys[key_id]
 
-    # ── events and responses ──────────────────────────────────────────────────────────
+    # ── events and answers ──────────────────────────────────────────────────────────
 
     def seal(self, key: DataKey, owner: Owner, *, stream: UUID, entry: UUID, payload: Mapping[str, object]) -> bytes:
         """*payload* as ciphertext that opens for this owner, stream and event alone."""
@@ -168,12 +169,20 @@ class Vault:
 
         It belongs into rows that are deleted with the person, never into an event.
         """
-        key = self._email_keys.get(tenant)
-        if key is None:
-            key = self._email_keys[tenant] = self._index_keys.index_key(tenant, "email")
-            if len(self._email_keys) > INDEX_KEYS_AT_HAND:
-                self._email_keys.popitem(last=False)
+        key = self._index_key(tenant, "email")
         return hmac.digest(key, EMAIL_INDEX + _normalised(email), "sha256")[:EMAIL_INDEX_BYTES]
+
+    def fingerprint(self, tenant: str, request: bytes) -> bytes:
+        """What recognises a repeated request without telling it; it goes when the stored answer goes."""
+        return hmac.digest(self._index_key(tenant, "request"), REQUEST + request, "sha256")
+
+    def _index_key(self, tenant: str, purpose: str) -> bytes:
+        key = self._index_keys_at_hand.get((tenant, purpose))
+        if key is None:
+            key = self._index_keys_at_hand[tenant, purpose] = self._index_keys.index_key(tenant, purpose)
+            if len(self._index_keys_at_hand) > INDEX_KEYS_AT_HAND:
+                self._index_keys_at_hand.popitem(last=False)
+        return key
 
     # ── the keys at hand ──────────────────────────────────────────────────────────────
 
@@ -239,6 +248,9 @@ def _written(payload: Mapping[str, object]) -> bytes:
 
 def _read(plaintext: bytes) -> Mapping[str, object]:
     try:
-        return cast("Mapping[str, object]", json.loads(plaintext))
+        payload = json.loads(plaintext)
     except ValueError:
-        raise DecryptionError("The sealed data is no JSON object.") from None  # the cause would quote it
+        payload = None
+    if not isinstance(payload, dict):  # raised here, because the error above holds the plaintext
+        raise DecryptionError("The sealed data is no JSON object.")
+    return payload

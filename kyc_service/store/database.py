@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
@@ -41,6 +42,11 @@ def downgrade(target: str, revision: str) -> None:
     config = Config(attributes={"dsn": target})
     config.set_main_option("script_location", str(files("kyc_service.store") / "migrations"))
     command.downgrade(config, revision)
+
+
+def head() -> str | None:
+    """The newest migration that this release has."""
+    return ScriptDirectory(str(files("kyc_service.store") / "migrations")).get_current_head()
 
 
 class Connection(AsyncConnection[TupleRow]):

@@ -94,16 +94,20 @@ def join(home: Path, *, grace: float = GRACE_SECONDS, patience: float = PATIENCE
     """
     deadline = time.monotonic() + patience
     control = _control_folder(home)
+    waited = (
+        "The embedded PostgreSQL does not answer yet: it may be recovering from a crash, so try again,"
+        f" or read {control / 'supervisor.log'}."
+    )
     seat = _open(control / "clients.lock")
     try:
         # Held against us only while a supervisor ends its server; then we start the next.
         while not try_lock(seat, fcntl.LOCK_SH):
-            _pause(deadline, control)
+            _pause(deadline, waited)
         while True:
             _see_to_a_supervisor(control, grace, deadline)
             if dsn := _answering(control):
                 return Server(dsn, seat)
-            _pause(deadline, control)
+            _pause(deadline, waited)
     except BaseException:
         os.close(seat)
         raise
@@ -120,10 +124,11 @@ def discard(home: Path, *, patience: float = PATIENCE_SECONDS) -> None:
     if not control.exists():
         return
     control = _control_folder(home)
-    locks = [_open(control / name) for name in ("clients.lock", "supervisor.lock", "server.lock")]
+    # The clients' lock comes last: a supervisor must get it in order to end.
+    locks = [_open(control / name) for name in ("supervisor.lock", "server.lock", "clients.lock")]
     try:
         while not all(try_lock(lock, fcntl.LOCK_EX) for lock in locks):
-            _pause(deadline, control)
+            _pause(deadline, f"The database in {control} is still in use: end the processes that joined it.")
         pg_cluster.discard(control)
     finally:
         for lock in locks:
@@ -157,12 +162,9 @@ def _open(path: Path) -> int:
         raise FolderNotOurs(f"{path} cannot be opened ({error.strerror}): remove it.") from error
 
 
-def _pause(deadline: float, control: Path) -> None:
+def _pause(deadline: float, complaint: str) -> None:
     if time.monotonic() > deadline:
-        raise ServerDidNotStart(
-            f"The embedded PostgreSQL does not answer yet: it may be recovering, so try again, or read"
-            f" {control / 'supervisor.log'}."
-        )
+        raise ServerDidNotStart(complaint)
     time.sleep(PAUSE_SECONDS)
 
 
@@ -171,7 +173,7 @@ def _see_to_a_supervisor(control: Path, grace: float, deadline: float) -> None:
     lock = _open(control / "supervisor.lock")
     try:
         if try_lock(lock, fcntl.LOCK_EX):
-            _launch(control, pg_cluster.prepare(control), lock, grace, deadline)
+            _launch(control, pg_cluster.prepare(control, deadline), lock, grace, deadline)
     finally:
         os.close(lock)
 

@@ -5,6 +5,7 @@ is one at a time.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -15,12 +16,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from kyc_service.domain.record import record
-from kyc_service.store.pg_supervisor import DISCRETION, PORT, options
+from kyc_service.store.pg_supervisor import DISCRETION, PORT, open_lock, options, try_lock
 
 OLDEST_MAJOR = 15  # publications with row filters, and `security_invoker` views, begin there
 LONGEST_SOCKET_PATH = 99  # the kernel's own limit is 107 bytes on Linux and 103 on macOS
@@ -73,8 +75,8 @@ class Cluster:
     account: Account | None
 
 
-def prepare(control: Path) -> Cluster:
-    """The cluster that belongs to this control folder, made if there is none.
+def prepare(control: Path, deadline: float) -> Cluster:
+    """The cluster that belongs to this control folder, made if there is none, by *deadline* on the monotonic clock.
 
     Raises:
         EmbeddedServerUnavailable: in one sentence, why not.
@@ -92,7 +94,8 @@ def prepare(control: Path) -> Cluster:
                 f" restore the file, or move {data} away to begin with an empty database."
             )
     else:
-        _make_cluster(control, data, binaries, major, account)
+        with _nobody_at_work(control, deadline) as lock:
+            _make_cluster(control, data, Maker(binaries=binaries, major=major, account=account, lock=lock))
     if folder != control:
         _point(control / "cluster", folder)
     return Cluster(binaries=binaries, data=data, sockets=_socket_folder(control, folder, account), account=account)
@@ -385,17 +388,56 @@ def _refuse_other_major(data: Path, major: int, binaries: Path) -> None:
         )
 
 
-def _make_cluster(control: Path, data: Path, binaries: Path, major: int, account: Account | None) -> None:
+@contextlib.contextmanager
+def _nobody_at_work(control: Path, deadline: float) -> Iterator[int]:
+    """The lock that every program of PostgreSQL over this cluster inherits: an `initdb` whose caller was killed too."""
+    lock = open_lock(control / "server.lock")
+    try:
+        while not try_lock(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise ClusterNotMade(f"Another process is still at work in {control}: try again in a minute.")
+            time.sleep(0.02)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+@record
+class Maker:
+    """What makes a cluster: the binaries, whoever runs them, and the lock that they inherit."""
+
+    binaries: Path
+    major: int
+    account: Account | None
+    lock: int
+
+    def run(self, program: str, *arguments: str, statements: str = "") -> None:
+        """Run a program.
+
+        Raises:
+            ClusterNotMade: it failed; the message ends with its own last words.
+        """
+        command = [str(self.binaries / program), *arguments]
+        done = _run(command, self.account, statements=statements, keep=(self.lock,))
+        if done.returncode:
+            words = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it gave no reason")
+            raise ClusterNotMade(f"`{program}` could not make an empty database: {words}")
+
+
+def _make_cluster(control: Path, data: Path, maker: Maker) -> None:
     """An empty cluster under a passing name, then the passwords, then its real name: whoever sees it sees all of it."""
     for leftover in data.parent.glob("data.new-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
     new = Path(tempfile.mkdtemp(prefix="data.new-", dir=data.parent))
     passwords = {name: secrets.token_urlsafe(32) for name in (SUPERUSER, USER)}
     try:
-        if account:
-            os.chown(new, account.uid, account.gid)
-        _initialise(new, passwords[SUPERUSER], binaries, major, account)
-        _add_database(new, passwords[USER], binaries, account)
+        if maker.account:
+            os.chown(new, maker.account.uid, maker.account.gid)
+        _initialise(new, passwords[SUPERUSER], maker)
+        _add_database(new, passwords[USER], maker)
         write_private(control / "superuser-password", passwords[SUPERUSER])
         write_private(control / "password", passwords[USER])
         new.rename(data)
@@ -405,53 +447,47 @@ def _make_cluster(control: Path, data: Path, binaries: Path, major: int, account
         raise
 
 
-def _initialise(data: Path, password: str, binaries: Path, major: int, account: Account | None) -> None:
+def _initialise(data: Path, password: str, maker: Maker) -> None:
     locale = ["--no-locale"]
-    if major >= 17:  # upper and lower case beyond ASCII, the same on every machine
+    if maker.major >= 17:  # upper and lower case beyond ASCII, the same on every machine
         locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     descriptor, name = tempfile.mkstemp(prefix="data.new-", dir=data.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(password)
-            if account:
-                os.fchown(descriptor, account.uid, account.gid)
-        made = _run(
-            [
-                str(binaries / "initdb"),
-                f"--pgdata={data}",
-                f"--username={SUPERUSER}",
-                f"--pwfile={name}",
-                "--auth-local=scram-sha-256",
-                "--auth-host=reject",
-                "--encoding=UTF8",
-                "--data-checksums",
-                *locale,
-            ],
-            account,
+            if maker.account:
+                os.fchown(descriptor, maker.account.uid, maker.account.gid)
+        maker.run(
+            "initdb",
+            f"--pgdata={data}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={name}",
+            "--auth-local=scram-sha-256",
+            "--auth-host=reject",
+            "--encoding=UTF8",
+            "--data-checksums",
+            *locale,
         )
     finally:
         Path(name).unlink(missing_ok=True)
-    if made.returncode:
-        raise ClusterNotMade(f"`initdb` could not make an empty database in {data.parent}: {_last_line(made.stderr)}")
 
 
-def _add_database(data: Path, password: str, binaries: Path, account: Account | None) -> None:
+def _add_database(data: Path, password: str, maker: Maker) -> None:
     """The service's own user is no superuser, as on every hosted server: row-level security binds it."""
-    statements = (
+    statements = [
         f"create role {USER} login createrole createdb replication password '{password}'",
         f"grant pg_monitor to {USER}",
         f"create database {DATABASE} owner {USER}",
-    )
-    single = [str(binaries / "postgres"), "--single", "-D", str(data)]
+    ]
+    if maker.major >= 16:  # before, who made a role could take it without being asked
+        statements.append(f"alter role {USER} set createrole_self_grant = 'set, inherit'")
     quiet = options({**DISCRETION, "exit_on_error": "on"})
-    made = _run([*single, *quiet, SUPERUSER], account, statements="\n".join(statements) + "\n")
-    if made.returncode:
-        raise ClusterNotMade(
-            f"The database of the service could not be made in {data.parent}: {_last_line(made.stderr)}"
-        )
+    maker.run("postgres", "--single", "-D", str(data), *quiet, SUPERUSER, statements="\n".join(statements) + "\n")
 
 
-def _run(command: Sequence[str], account: Account | None, statements: str = "") -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str], account: Account | None, *, statements: str = "", keep: Sequence[int] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run a program of PostgreSQL as whoever runs the server."""
     try:
         return subprocess.run(  # noqa: S603 -- our own arguments, no shell
@@ -467,14 +503,11 @@ def _run(command: Sequence[str], account: Account | None, statements: str = "") 
             group=account.gid if account else None,
             extra_groups=[] if account else None,
             umask=0o077,
+            pass_fds=keep,
         )
     except (OSError, subprocess.SubprocessError) as error:
         who = f" as user {account.name}" if account else ""
         raise EmbeddedServerUnavailable(f"{command[0]} cannot be run{who}: {error}.") from error
-
-
-def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if line.strip()), "it gave no reason.")
 
 
 def _sync(folder: Path) -> None:

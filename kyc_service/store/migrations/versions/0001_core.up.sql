@@ -243,7 +243,9 @@ begin
   end if;
   if cardinality(o_id) > 0 then
     insert into orders (tenant, id, stream, kind, payload, created_at, due_at)
-      select p_tenant, o.id, p_stream, o.kind, o.payload, p_at, o.due
+      -- what is due at once is due by the database's own clock, whatever the clock of the caller says
+      select p_tenant, o.id, p_stream, o.kind, o.payload, p_at,
+             case when o.due = p_at then clock_timestamp() else o.due end
       from unnest(o_id, o_kind, o_payload, o_due) as o (id, kind, payload, due)
       on conflict do nothing;
   end if;

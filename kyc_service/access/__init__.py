@@ -1,0 +1,1 @@
+"""Who is asking, and may they? Tokens become principals (`tokens`, `jwks`), principals get decisions (`policy`)."""

@@ -1,0 +1,102 @@
+"""What clients fill in: the bodies of requests, validated before anything else sees them.
+
+Unknown members are refused everywhere, so that nothing unchecked is ever stored.
+"""
+
+from typing import Annotated, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, PastDate, StringConstraints
+
+from kyc_service.domain.application import ReviewDecision
+from kyc_service.domain.reasons import REASONS
+
+# No control characters, no line separators, and none of the marks that turn the direction of the text around them.
+UNSEEN = "\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069"
+TEXT = f"^[^{UNSEEN}]*[^\\s{UNSEEN}][^{UNSEEN}]*$"
+NOTE = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]*$"
+
+Name: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=TEXT)]
+Line: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=TEXT)]
+PostalCode: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20, pattern=TEXT)]
+Country: TypeAlias = Annotated[
+    str, StringConstraints(pattern="^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2, upper case.", examples=["US"])
+]
+
+
+class Form(BaseModel):
+    """What every body has in common."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class AnnouncedDocument(Form):
+    """A document of the applicant; `file_id` is the `id` that the upload of its picture answered."""
+
+    doc_type: Annotated[str, StringConstraints(pattern="^[A-Z][A-Z0-9_]{0,39}$")] = Field(
+        examples=["PASSPORT", "NATIONAL_ID"]
+    )
+    file_id: UUID
+    issued_country: Country
+
+
+class Address(Form):
+    """Where the applicant lives."""
+
+    lines: Annotated[tuple[Line, ...], Field(max_length=5)] | None = None
+    city: Line | None = None
+    region: Line | None = None
+    postal_code: PostalCode | None = None
+    country: Country | None = None
+
+
+class Applicant(Form):
+    """What the applicant declares about themselves. A member that is null counts as absent."""
+
+    given_names: Name | None = None
+    family_name: Name | None = None
+    birth_date: PastDate | None = Field(None, description="ISO 8601, in the past.", examples=["1990-04-12"])
+    nationality: Country | None = None
+    address: Address | None = None
+
+
+Documents: TypeAlias = Annotated[tuple[AnnouncedDocument, ...], Field(max_length=20)]
+
+
+class NewApplication(Form):
+    """An application. Without a document it stays `PENDING` until one is added."""
+
+    user_id: UUID = Field(description="Your id of the person. Send a pseudonym: it also appears in events.")
+    email: EmailStr
+    documents: Documents
+    applicant: Applicant | None = None
+
+
+class ApplicationPatch(Form):
+    """A JSON merge patch (RFC 7396): what is absent stays, what is null goes away, documents are replaced as a whole."""
+
+    email: EmailStr = Field("", validate_default=False)
+    documents: Documents = ()
+    applicant: Applicant | None = None
+
+
+class EmailSearch(Form):
+    """An e-mail address to look for. It travels in the body because addresses in URLs end up in logs."""
+
+    email: EmailStr
+    limit: int = Field(25, ge=1, le=100)
+    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
+
+
+class Review(Form):
+    """What a reviewer decides about an application that awaits a review, and why."""
+
+    decision: ReviewDecision
+    reason: str = Field(
+        description="A reason code of the catalogue.",
+        examples=["CASE_REVIEW_APPROVED"],
+        json_schema_extra={"enum": sorted(REASONS)},
+    )
+    note: Annotated[str, StringConstraints(max_length=4000, pattern=NOTE)] | None = Field(
+        None, description="For colleagues; it is kept encrypted and never shown to the applicant."
+    )

@@ -1,0 +1,263 @@
+"""The one beginning: `build` makes an `App` out of settings, and is the only place that knows every adapter."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import httpx2
+import structlog
+
+from kyc_service.access import tokens
+from kyc_service.access.development import DevelopmentIssuer
+from kyc_service.access.jwks import JsonWebKeys, KeySource, key_source
+from kyc_service.access.policy import PolicyEngine, RegoPolicy
+from kyc_service.access.principal import ClaimNames
+from kyc_service.access.tokens import Verifier
+from kyc_service.application.desk import Desk
+from kyc_service.application.effects import Effects, Patience, utc_now
+from kyc_service.application.files import Cabinet
+from kyc_service.application.ports import Clock, Vendor
+from kyc_service.application.worker import Doorbell, Pace, Worker
+from kyc_service.documents.pool import EnginePool
+from kyc_service.domain.application import Mode, Terms
+from kyc_service.domain.record import record
+from kyc_service.privacy.blobs import S3Options, open_blob_store
+from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
+from kyc_service.privacy.people import DocumentVault, People
+from kyc_service.privacy.sealing import self_test
+from kyc_service.privacy.vault import Vault
+from kyc_service.settings import AvailableVendors, Settings
+from kyc_service.store.applications import Applications
+from kyc_service.store.bells import Bells
+from kyc_service.store.database import Database, dsn, head, migrate
+from kyc_service.store.files import FileRows
+from kyc_service.store.keys import Keys, TenantKeys
+from kyc_service.store.orders import Orders
+from kyc_service.vendors.builtin import Builtin
+from kyc_service.vendors.simulated import Simulated
+
+log = structlog.get_logger("kyc.bootstrap")
+
+
+class SettingsRefused(Exception):
+    """The settings cannot be used; the message says which, why, and what to set instead."""
+
+
+@record
+class Ready:
+    """One thing that has to work, and whether it does."""
+
+    ok: bool
+    detail: str
+
+
+@record
+class App:
+    """Everything that the API, the worker and the CLI share."""
+
+    settings: Settings
+    database: Database
+    applications: Applications
+    orders: Orders
+    people: People
+    desk: Desk
+    cabinet: Cabinet
+    verifier: Verifier
+    policy: PolicyEngine
+    worker: Worker
+    signing_key: bytes
+    ring: Callable[[], None]
+    bells: Bells
+    engine: EnginePool
+
+    async def ready(self) -> Mapping[str, Ready]:
+        """What has to work before requests are taken."""
+        revision = await self.database.revision()
+        backlog = await self.orders.backlog()
+        return {
+            "database": Ready(ok=True, detail="answers"),
+            "migrations": Ready(ok=revision == head(), detail=f"at {revision}, wanted {head()}"),
+            "orders": Ready(ok=True, detail=f"{backlog.open} due, {backlog.dead} given up"),
+        }
+
+
+@record
+class Made:
+    """What a vendor is made from."""
+
+    settings: Settings
+    engine: EnginePool
+
+
+# The recipe in docs/vendors.md: an adapter is one module and one line here and one in `AvailableVendors`.
+VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
+    AvailableVendors.BUILTIN: lambda made: Builtin(made.engine),
+    AvailableVendors.SIMULATED: lambda _: Simulated("simulated"),
+    AvailableVendors.SIMULATED_STANDBY: lambda _: Simulated("simulated_standby", standby=True),
+}
+
+
+def refusals(settings: Settings) -> list[str]:
+    """Why these settings cannot serve real people, one sentence each; nothing for development."""
+    if not settings.production:
+        return []
+    refused = {
+        "KYC_DB_DSN is not set: production does not run on the embedded database; set the URI of your PostgreSQL.": (
+            settings.db_dsn is None
+        ),
+        "KYC_JWT_PUBLIC_KEY_URL is not set: production does not accept development tokens; set your JWKS endpoint.": (
+            settings.jwt_public_key_url is None
+        ),
+        "KYC_KEY_FILE is not set: production makes no keys by itself; make one with `kyc keys init` and name it.": (
+            settings.key_file is None
+        ),
+        "KYC_BLOB_URL is not set: production keeps no documents in its state folder; name a bucket or a folder.": (
+            settings.blob_url is None
+        ),
+        "KYC_DOCUMENT_ROUTE names a simulated vendor: uploaded documents of real people need a real one.": bool(
+            {AvailableVendors.SIMULATED, AvailableVendors.SIMULATED_STANDBY} & set(settings.document_route)
+        ),
+    }
+    return [sentence for sentence, wrong in refused.items() if wrong]
+
+
+def terms(settings: Settings, tenant: str) -> Terms:
+    """The terms under which this tenant's applications are verified; only a sandbox may be simulated."""
+    sandbox = tenant in settings.sandbox_tenants
+    return Terms(
+        mode=Mode.SANDBOX if sandbox else Mode.LIVE,
+        uploaded_route=tuple(vendor.value for vendor in settings.document_route),
+        missing_route=tuple(vendor.value for vendor in settings.sandbox_route) if sandbox else (),
+        max_resubmissions=settings.max_retries,
+        resubmission=timedelta(days=settings.resubmission_days),
+        completion=timedelta(days=settings.completion_days),
+        answer=timedelta(hours=settings.answer_hours),
+    )
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings,
+    *,
+    vendors: Mapping[AvailableVendors, Callable[[Made], Vendor]] = VENDORS,
+    clock: Clock = utc_now,
+) -> AsyncIterator[App]:
+    """A running app; it starts what is embedded, and leaves nothing running behind.
+
+    Raises:
+        SettingsRefused: production was asked for with a development default.
+        StoreUnavailable: the database does not answer.
+    """
+    if sentences := refusals(settings):
+        raise SettingsRefused("\n".join(sentences))
+    self_test()
+    async with AsyncExitStack() as stack:
+        server = dsn(settings)
+        target = await asyncio.to_thread(server.__enter__)
+        stack.push_async_callback(asyncio.to_thread, server.__exit__, None, None, None)
+        if not settings.production:
+            await asyncio.to_thread(migrate, target)
+        database = Database(target, size=settings.db_pool_size)
+        await database.open()
+        stack.push_async_callback(database.close)
+
+        ring_file = await asyncio.to_thread(_key_ring, settings)
+        keys = Keys(database)
+        vault = Vault(KeyFileManager(ring_file, TenantKeys(database)), keys, ring_file)
+        people = People(vault, keys)
+        documents = DocumentVault(
+            vault, keys, open_blob_store(settings.blob_url, settings.home / "blobs", _s3(settings))
+        )
+        cabinet = Cabinet(rows=FileRows(database), vault=documents, limit=settings.max_file_bytes, clock=clock)
+
+        engine = EnginePool(workers=settings.engine_workers, timeout=settings.engine_timeout_seconds)
+        stack.push_async_callback(engine.close)
+        made = Made(settings=settings, engine=engine)
+        offered = {name.value: make(made) for name, make in vendors.items()}
+
+        applications = Applications(database)
+        orders = Orders(database, lease_seconds=settings.lease_seconds)
+        doorbell = Doorbell()
+        bells = Bells(target, doorbell)
+        patience = Patience(
+            call=timedelta(seconds=settings.vendor_timeout_seconds),
+            retries=settings.max_retries,
+            base=timedelta(seconds=settings.retry_base_seconds),
+        )
+        effects = Effects(
+            store=applications,
+            orders=orders,
+            people=people,
+            files=cabinet,
+            vendors=offered,
+            patience=patience,
+            clock=clock,
+        )
+        yield App(
+            settings=settings,
+            database=database,
+            applications=applications,
+            orders=orders,
+            people=people,
+            desk=Desk(
+                store=applications,
+                people=people,
+                terms=lambda tenant: terms(settings, tenant),
+                ring=bells.ring,
+                clock=clock,
+            ),
+            cabinet=cabinet,
+            verifier=await _verifier(settings, stack),
+            policy=RegoPolicy.load(),
+            worker=Worker(
+                orders,
+                effects,
+                doorbell,
+                Pace(concurrency=settings.worker_concurrency, heartbeat=settings.lease_seconds / 3),
+            ),
+            signing_key=ring_file.signing_key("cursor"),
+            ring=bells.ring,
+            bells=bells,
+            engine=engine,
+        )
+
+
+def _key_ring(settings: Settings) -> KeyRing:
+    """The operator's key ring; development makes one for itself."""
+    if settings.key_file:
+        return KeyRing.load(settings.key_file)
+    folder = settings.home / "keys"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return KeyRing.load_or_create(folder / "ring.json")
+
+
+def _s3(settings: Settings) -> S3Options:
+    key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    return S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key_id=key.get_secret_value() if key else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+    )
+
+
+async def _verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
+    """Tokens are verified with the operator's keys; development, and only development, may bring its own."""
+    source: KeySource
+    if settings.jwt_public_key_url:
+        client = await stack.enter_async_context(httpx2.AsyncClient())
+        source = key_source(settings.jwt_public_key_url, client)
+    else:
+        source = issuer = await asyncio.to_thread(DevelopmentIssuer, settings)
+        log.warning(issuer.warning())
+    keys = JsonWebKeys(source, frozenset(settings.jwt_algorithms))
+    stack.push_async_callback(keys.close)
+    return Verifier(
+        keys,
+        tokens.Terms(
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            names=ClaimNames(tenant=settings.jwt_tenant_claim, roles=settings.jwt_roles_claim),
+        ),
+    )

@@ -1,0 +1,156 @@
+"""Personal data and documents behind the ports of the application: every person and every file has a key of its own."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from uuid import UUID, uuid4
+
+from kyc_service.application.ids import new_id
+from kyc_service.application.keys import DataClass, KeyBatch, KeyStore, Owner, StoredKey
+from kyc_service.application.ports import PersonErased, Sealed
+from kyc_service.privacy.blobs import BlobStore, blob_context, blob_path
+from kyc_service.privacy.sealing import DataKey, key_id_of
+from kyc_service.privacy.vault import Erased, SubjectErased, Vault
+
+
+class UnlockedKey:
+    """A key at hand, and whether it is to be stored with what is sealed under it."""
+
+    def __init__(self, vault: Vault, owner: Owner, key: DataKey, new: StoredKey | None) -> None:
+        self._vault = vault
+        self._owner = owner
+        self._key = key
+        self.new = new
+
+    def seal(self, stream: UUID, payload: Mapping[str, object]) -> Sealed:
+        """Seal *payload* for a new event of the stream."""
+        entry = new_id()
+        box = self._vault.seal(self._key, self._owner, stream=stream, entry=entry, payload=payload)
+        return Sealed(entry=entry, box=box)
+
+    def seal_answer(self, entry: UUID, body: bytes) -> bytes:
+        """Seal an answer that may have to be given again."""
+        return self._vault.seal_response(self._key, self._owner, body, entry)
+
+
+class People:
+    """Keeps the promises of `application.ports.DeskVault`."""
+
+    def __init__(self, vault: Vault, batch: KeyBatch) -> None:
+        self._vault = vault
+        self._batch = batch
+
+    async def unlock(self, tenant: str, subject: UUID, known: StoredKey | None) -> UnlockedKey:
+        """The key in the row *known*, or a new one."""
+        owner = _person(tenant, subject)
+        if known is None:
+            key, new = await self._vault.draft(owner)
+            return UnlockedKey(self._vault, owner, key, new)
+        adopted = await self._vault.adopt(known)
+        if isinstance(adopted, Erased):
+            raise PersonErased
+        return UnlockedKey(self._vault, owner, adopted, None)
+
+    async def seal(self, tenant: str, subject: UUID, stream: UUID, payload: Mapping[str, object]) -> Sealed:
+        """Seal *payload* for a new event of the stream, under the person's present key."""
+        owner = _person(tenant, subject)
+        try:
+            key = await self._vault.key_for(owner)
+        except SubjectErased as error:
+            raise PersonErased from error
+        return UnlockedKey(self._vault, owner, key, None).seal(stream, payload)
+
+    async def open(self, tenant: str, subject: UUID, stream: UUID, sealed: Sealed) -> Mapping[str, object] | None:
+        """The personal data, or None when the person was erased."""
+        opened = await self._vault.open(_person(tenant, subject), stream=stream, entry=sealed.entry, box=sealed.box)
+        return None if isinstance(opened, Erased) else opened
+
+    async def open_answer(self, tenant: str, subject: UUID, entry: UUID, box: bytes) -> bytes | None:
+        """The answer again, or None when the person was erased."""
+        opened = await self._vault.open_response(_person(tenant, subject), box, entry)
+        return None if isinstance(opened, Erased) else opened
+
+    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
+        """Have the keys of all of them at hand, with one look at the store."""
+        wanted = {key_id_of(one.box) for one in sealed}
+        if len(wanted) > 1:
+            for stored in await self._batch.some(tenant, wanted):
+                await self._vault.adopt(stored)
+
+    def index(self, tenant: str, email: str) -> bytes:
+        """What finds an address without telling it."""
+        return self._vault.email_index(tenant, email)
+
+    def fingerprint(self, tenant: str, request: bytes) -> bytes:
+        """What recognises a request without telling it."""
+        return self._vault.fingerprint(tenant, request)
+
+
+class DocumentVault:
+    """Keeps the promises of `application.files.FileVault`: a key per file, so that each can be forgotten by itself."""
+
+    def __init__(self, vault: Vault, keys: KeyStore, blobs: BlobStore) -> None:
+        self._vault = vault
+        self._keys = keys
+        self._blobs = blobs
+
+    async def put(self, tenant: str, file_id: UUID, chunks: AsyncIterator[bytes]) -> tuple[str, "FileKey"]:
+        """Store the chunks as they come; nothing stays behind when they break off.
+
+        The key is stored before the bytes, so that no stored byte is ever without its key.
+        """
+        owner = _document(tenant, file_id)
+        key, drafted = await self._vault.draft(owner)
+        await self._keys.add(drafted)
+        path = blob_path(tenant, uuid4())
+        await self._blobs.put(path, chunks, key, blob_context(owner, file_id))
+        return path, FileKey(self._vault, owner, key)
+
+    async def get(self, tenant: str, file_id: UUID, path: str) -> AsyncIterator[bytes]:
+        """The content, decrypted and verified chunk by chunk."""
+        owner = _document(tenant, file_id)
+        key = await self._vault.key_for(owner)
+        async for chunk in self._blobs.get(path, key, blob_context(owner, file_id)):
+            yield chunk
+
+    async def discard(self, path: str) -> None:
+        """Remove the bytes; once more does no harm."""
+        await self._blobs.delete(path)
+
+    async def open(self, tenant: str, file_id: UUID, box: bytes) -> Mapping[str, object] | None:
+        """What is known of the file, or None once it was erased."""
+        opened = await self._vault.open(_document(tenant, file_id), stream=file_id, entry=file_id, box=box)
+        return None if isinstance(opened, Erased) else opened
+
+    async def open_answer(self, tenant: str, file_id: UUID, entry: UUID, box: bytes) -> bytes | None:
+        """The answer again."""
+        opened = await self._vault.open_response(_document(tenant, file_id), box, entry)
+        return None if isinstance(opened, Erased) else opened
+
+    def fingerprint(self, tenant: str, request: bytes) -> bytes:
+        """What recognises a request without telling it."""
+        return self._vault.fingerprint(tenant, request)
+
+
+class FileKey:
+    """The key of one file."""
+
+    def __init__(self, vault: Vault, owner: Owner, key: DataKey) -> None:
+        self._vault = vault
+        self._owner = owner
+        self._key = key
+
+    def seal(self, payload: Mapping[str, object]) -> bytes:
+        """Seal what is known of the file."""
+        subject = self._owner.subject
+        return self._vault.seal(self._key, self._owner, stream=subject, entry=subject, payload=payload)
+
+    def seal_answer(self, entry: UUID, body: bytes) -> bytes:
+        """Seal an answer that may have to be given again."""
+        return self._vault.seal_response(self._key, self._owner, body, entry)
+
+
+def _person(tenant: str, subject: UUID) -> Owner:
+    return Owner(tenant=tenant, subject=subject, data_class=DataClass.CDD)
+
+
+def _document(tenant: str, file_id: UUID) -> Owner:
+    return Owner(tenant=tenant, subject=file_id, data_class=DataClass.DOCUMENT)

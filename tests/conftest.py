@@ -1,0 +1,88 @@
+"""A real PostgreSQL for every test: the operator's (KYC_TEST_DSN) or an embedded server of the test run's own."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from kyc_service.settings import Settings
+from kyc_service.store.database import Database, migrate
+from kyc_service.store.embedded import discard, join
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Pictures and lists that are not part of the project; CI has them, a user has not."""
+    if not DATA.is_dir():
+        pytest.skip("the test data folder is not on this machine")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A PostgreSQL server as its superuser."""
+    if given := os.environ.get("KYC_TEST_DSN"):
+        yield given
+        return
+    home = Path(tempfile.mkdtemp(prefix="kyc-test-"))
+    try:
+        with join(home) as embedded:
+            yield embedded.dsn
+    finally:
+        discard(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """A migrated database, which every test gets a copy of."""
+    name = f"kyc_template_{uuid4().hex[:12]}"
+    _run(server, sql.SQL("create database {}").format(sql.Identifier(name)))
+    migrate(make_conninfo(server, dbname=name))
+    yield name
+    _run(server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def dsn(server: str, template: str) -> Iterator[str]:
+    """A database of the test's own, migrated and empty; as superuser."""
+    name = f"kyc_test_{uuid4().hex[:12]}"
+    _run(server, sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+    yield make_conninfo(server, dbname=name)
+    _run(server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """An open pool on the test's database, in the role of the service."""
+    database = Database(dsn, size=20)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def settings(dsn: str, tmp_path: Path) -> Settings:
+    """Development settings for the test's database, with quick retries and an inline worker."""
+    return Settings(
+        _env_file=None,
+        db_dsn=dsn,
+        db_pool_size=10,
+        state_dir=tmp_path,
+        retry_base_seconds=0.01,
+        lease_seconds=5,
+    )
+
+
+def _run(server: str, statement: sql.Composed) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)
