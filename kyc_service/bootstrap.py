@@ -11,7 +11,7 @@ import structlog
 from kyc_service.access import tokens
 from kyc_service.access.development import DevelopmentIssuer
 from kyc_service.access.jwks import JsonWebKeys, KeySource, key_source
-from kyc_service.access.policy import PolicyEngine, RegoPolicy
+from kyc_service.access.policy import PolicyEngine, RegoPolicy, read_bundle
 from kyc_service.access.principal import ClaimNames
 from kyc_service.access.tokens import Verifier
 from kyc_service.application.desk import Desk
@@ -209,7 +209,7 @@ async def build(
             ),
             cabinet=cabinet,
             verifier=await _verifier(settings, stack),
-            policy=RegoPolicy.load(),
+            policy=RegoPolicy(read_bundle()),
             worker=Worker(
                 orders,
                 effects,

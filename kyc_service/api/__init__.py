@@ -1,1 +1,1 @@
-"""HTTP in: one module per resource, each with its table of routes; the domain raises facts, `problems` turns them into answers."""
+"""HTTP in: one module per resource, each with its table of routes; `problems` turns the core's facts into answers."""

@@ -6,7 +6,18 @@ Unknown members are refused everywhere, so that nothing unchecked is ever stored
 from typing import Annotated, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, PastDate, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    PastDate,
+    StringConstraints,
+    TypeAdapter,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from kyc_service.domain.application import ReviewDecision
 from kyc_service.domain.reasons import REASONS
@@ -72,12 +83,14 @@ class NewApplication(Form):
     applicant: Applicant | None = None
 
 
-class ApplicationPatch(Form):
-    """A JSON merge patch (RFC 7396): what is absent stays, what is null goes away, documents are replaced as a whole."""
+class ApplicationPatch(TypedDict, total=False):
+    """A JSON merge patch (RFC 7396): what is absent stays, what is null goes; `documents` is replaced whole."""
 
-    email: EmailStr = Field("", validate_default=False)
-    documents: Documents = ()
-    applicant: Applicant | None = None
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]  # pydantic's own
+
+    email: EmailStr
+    documents: Documents
+    applicant: Applicant | None
 
 
 class EmailSearch(Form):
@@ -100,3 +113,16 @@ class Review(Form):
     note: Annotated[str, StringConstraints(max_length=4000, pattern=NOTE)] | None = Field(
         None, description="For colleagues; it is kept encrypted and never shown to the applicant."
     )
+
+    @field_validator("reason")
+    @classmethod
+    def _known(cls, code: str) -> str:
+        if code not in REASONS:
+            raise PydanticCustomError("enum", "not in the catalogue")
+        return code
+
+
+NEW_APPLICATION = TypeAdapter(NewApplication)
+APPLICATION_PATCH: TypeAdapter[ApplicationPatch] = TypeAdapter(ApplicationPatch)
+EMAIL_SEARCH = TypeAdapter(EmailSearch)
+REVIEW = TypeAdapter(Review)

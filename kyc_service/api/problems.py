@@ -129,7 +129,7 @@ KINDS: Mapping[str, Kind] = {
               "Read the application again: it was decided meanwhile, or its checks are not over."),
         _kind("simulated_vendor_refused", 409, "Simulation refused", _text(SimulatedVendorRefused),
               "The operator has to route live tenants to real vendors."),
-        _kind("contended", 409, "Too many writers", "The application was being changed by others all the time.", _AGAIN),
+        _kind("contended", 409, "Too many writers", "Others were changing the application all the time.", _AGAIN),
         _kind("person_erased", 410, "Person erased", "The person was erased; nothing is kept about them any more.",
               "Do not ask again. A new account of the same person needs a new `user_id`."),
         _kind("answer_erased", 410, "Answer erased", _text(AnswerErased),
@@ -143,7 +143,7 @@ KINDS: Mapping[str, Kind] = {
               "Send one of the types in `Accept` or `Accept-Patch`, without a content coding."),
         _kind("file_type_unsupported", 415, "File type not supported", _text(FileTypeUnsupported),
               "Send the picture as `image/jpeg` or `image/png`."),
-        _kind("validation_failed", 422, "Invalid request", "Some parts of the request are not valid; `errors` names them.",
+        _kind("validation_failed", 422, "Invalid request", "Parts of the request are not valid; `errors` names them.",
               _MEND),
         _kind("idempotency_key_reused", 422, "Idempotency key reused", _text(KeyReused),
               "Make a new key for every new request, and repeat a key only with the same body."),
@@ -213,9 +213,7 @@ def answer(error: Exception, place: Place) -> Response:
             return problem(KINDS[ERRORS.get(type(error), "internal_error")], place)
 
 
-def problem(
-    kind: Kind, place: Place, faults: Sequence[Fault] = (), headers: Mapping[str, str] = NOTHING
-) -> Response:
+def problem(kind: Kind, place: Place, faults: Sequence[Fault] = (), headers: Mapping[str, str] = NOTHING) -> Response:
     """*kind* as an answer to one request."""
     content = {**as_json(kind), "request_id": place.request_id}
     if place.trace_id:

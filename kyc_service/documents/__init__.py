@@ -1,8 +1,9 @@
 """The built-in document engine: from the bytes of a picture to what the document says, and what is wrong with it.
 
-`images` decodes, `ocr` finds and reads lines of text, `mrz` makes sense of the machine-readable zone, `reading` ties the
-three together, `checks` compares the reading with what was announced, and `pool` does the heavy part in processes that
-may be killed. `mrz`, `transliteration`, `countries` and `checks` are pure.
+`images` decodes, `ocr` finds and reads lines of text, `decipher` makes a machine-readable zone out of them, which `mrz`
+parses; `reading` ties these together, `checks` compares the reading with what was announced and declared, and `pool`
+does the heavy part in processes that may be killed. `mrz`, `decipher`, `transliteration`, `countries`, `readings`,
+`wire` and `checks` are pure.
 
 Nothing is imported here: the engine's processes load only what they need, and a service without the `engine` extra
 can still import every pure module.

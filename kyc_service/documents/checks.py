@@ -1,15 +1,16 @@
 """What is wrong with a document, if anything: a reading held against what was announced and declared. Pure.
 
 The built-in engine reads the machine-readable zone and nothing else. What it cannot look at (the face, the printed
-text, the security features) is said to be `not_performed`; what it had to guess goes to a person; what the applicant can
-mend with a better picture asks for one. `domain.findings.judge` makes the verdict.
+text, the security features) is said to be `not_performed`; what it had to guess goes to a person; what the applicant
+can mend with a better picture asks for one. `domain.findings.judge` makes the verdict.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import date
 
 from kyc_service.documents.countries import alpha_2
-from kyc_service.documents.mrz import BirthDate, Deciphered, birth_date, expiry_date
+from kyc_service.documents.decipher import Deciphered
+from kyc_service.documents.mrz import BirthDate, birth_date, expiry_date
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.transliteration import Likeness, Name, same_name
 from kyc_service.domain.findings import Category, Field, Finding, Measured, Outcome, Severity
@@ -246,9 +247,7 @@ def _compared(name: str, *, agrees: bool, reason: str) -> Finding:
 
 
 def _not_compared(name: str) -> Finding:
-    return Finding(
-        id=name, category=Category.DATA_COMPARISON, outcome=Outcome.NOT_PERFORMED, severity=Severity.INFO
-    )
+    return Finding(id=name, category=Category.DATA_COMPARISON, outcome=Outcome.NOT_PERFORMED, severity=Severity.INFO)
 
 
 def _name(found: Deciphered, declared: Declared) -> Finding:

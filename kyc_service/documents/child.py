@@ -14,6 +14,9 @@ import sys
 from collections.abc import Callable
 from typing import BinaryIO
 
+from kyc_service.documents.faults import EngineNotInstalled
+from kyc_service.documents.wire import dump
+
 PR_SET_PDEATHSIG = 1
 LENGTH = struct.Struct(">I")
 READY = b"ready"
@@ -22,16 +25,25 @@ MISSING = b"missing"
 Reader = Callable[[bytes, str], bytes]  # a picture and its media type in, a reading as JSON out
 
 
-def main() -> int:
-    """Read pictures until the pipe ends."""
+def engine() -> Reader:
+    """The reader of the engine, its models loaded; `EngineNotInstalled` where the extra is missing."""
+    from kyc_service.documents.ocr import TextReader  # noqa: PLC0415 - the service imports this module too
+    from kyc_service.documents.reading import read  # noqa: PLC0415
+
+    reader = TextReader()
+    return lambda picture, media_type: dump(read(reader, picture, media_type))
+
+
+def main(load: Callable[[], Reader] = engine) -> int:
+    """Read pictures with the reader that *load* gives until the pipe ends."""
     parent, memory, seconds = (int(argument) for argument in sys.argv[1:4])
     tie_to(parent)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not reach the pipe
     limit(memory)
     try:
-        reader = engine()
-    except ImportError:
+        reader = load()
+    except EngineNotInstalled:
         send(answers, MISSING)
         return 0
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # from here on, nothing can be written to a disk
@@ -51,21 +63,6 @@ def limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # counts private writable memory, not the files that libraries map
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-
-
-def engine() -> Reader:
-    """The reader of the engine, its models loaded; `ImportError` or `EngineNotInstalled` where it is not installed."""
-    from kyc_service.documents.faults import EngineNotInstalled  # noqa: PLC0415 - only what this process needs
-
-    try:
-        from kyc_service.documents.ocr import TextReader  # noqa: PLC0415
-        from kyc_service.documents.reading import read  # noqa: PLC0415
-        from kyc_service.documents.wire import dump  # noqa: PLC0415
-
-        reader = TextReader()
-    except EngineNotInstalled as error:
-        raise ImportError from error
-    return lambda picture, media_type: dump(read(reader, picture, media_type))
 
 
 def serve(pictures: BinaryIO, answers: BinaryIO, reader: Reader, seconds: int) -> int:

@@ -105,8 +105,12 @@ def shrunk(pixels: Pixels, longest: int) -> Pixels:
     if scale >= 1:
         return np.ascontiguousarray(pixels)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    smaller: Pixels = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
-    return smaller
+    return pixels_of(cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA))
+
+
+def pixels_of(image: "cv2.typing.MatLike") -> Pixels:
+    """What OpenCV made of a picture, which is a picture again."""
+    return np.asarray(image, np.uint8)
 
 
 def sharpness(pixels: Pixels) -> float:

@@ -8,10 +8,11 @@ masked out before the best one is chosen, which is what makes `<` legible at all
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from kyc_service.documents.decipher import Doubt, Glyph
 from kyc_service.documents.faults import EngineNotInstalled
-from kyc_service.documents.images import Pixels
+from kyc_service.documents.images import Pixels, pixels_of
 from kyc_service.documents.models import model
-from kyc_service.documents.mrz import ALPHABET, Doubt, Glyph
+from kyc_service.documents.mrz import ALPHABET
 from kyc_service.domain.record import record
 
 try:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Numbers: TypeAlias = "NDArray[np.float32]"
+Contour: TypeAlias = "cv2.typing.MatLike"
 
 DETECTION_SIDE = 960
 INK = 0.3  # a pixel this likely belongs to text
@@ -75,7 +77,7 @@ class TextReader:
         scale = DETECTION_SIDE / max(height, width)
         size = tuple(max(32, round(side * scale / 32) * 32) for side in (width, height))
         shrunk = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        likely = self._detector.run(None, {"x": _planes(shrunk)})[0][0, 0]
+        likely = self._detector.run(None, {"x": _planes(pixels_of(shrunk))})[0][0, 0]
         return _boxes(likely, width / size[0], height / size[1])
 
     def read(self, pixels: Pixels, box: Box, *, turned: bool = False) -> Line:
@@ -94,6 +96,10 @@ def _session(role: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model(role), options, providers=["CPUExecutionProvider"])
 
 
+def _vector(values: Sequence[object]) -> Numbers:
+    return np.array(values, dtype=np.float32)
+
+
 def _planes(pixels: Pixels) -> Numbers:
     scaled = pixels.astype(np.float32) / 127.5 - 1
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
@@ -110,11 +116,11 @@ def _boxes(likely: Numbers, across: float, down: float) -> tuple[Box, ...]:
             continue
         grown = width * height * UNCLIP / (2 * (width + height))
         corners = cv2.boxPoints(((x, y), (width + 2 * grown, height + 2 * grown), angle))
-        found.append(_box(corners * np.float32([across, down])))
+        found.append(_box(np.asarray(corners, np.float32) * _vector([across, down])))
     return tuple(found)
 
 
-def _mean_inside(likely: Numbers, contour: "NDArray[np.int32]") -> float:
+def _mean_inside(likely: Numbers, contour: "Contour") -> float:
     x, y, width, height = cv2.boundingRect(contour)
     inside = np.zeros((height, width), np.uint8)
     cv2.drawContours(inside, [contour - [x, y]], -1, 1, cv2.FILLED)
@@ -131,22 +137,28 @@ def _box(corners: Numbers) -> Box:
     unit = long / length
     if (unit[0], unit[1]) < (0, 0):
         unit = -unit
-    return Box(x=float(x), y=float(y), length=length, height=float(np.linalg.norm(short)), along=(float(unit[0]), float(unit[1])))
+    return Box(
+        x=float(x),
+        y=float(y),
+        length=length,
+        height=float(np.linalg.norm(short)),
+        along=(float(unit[0]), float(unit[1])),
+    )
 
 
 def _cut(pixels: Pixels, box: Box, *, turned: bool) -> Pixels:
     """The line in *box* as a level strip of the recogniser's height, with a margin at both ends."""
-    along = np.float32(box.along) * (-1 if turned else 1)
-    down = np.float32([-along[1], along[0]])
+    along = _vector(box.along) * (-1 if turned else 1)
+    down = _vector([-along[1], along[0]])
     half = box.length / 2 + MARGIN * box.height
-    centre = np.float32([box.x, box.y])
+    centre = _vector([box.x, box.y])
     top = centre - down * (box.height / 2)
-    source = np.float32([top - along * half, top + along * half, top - along * half + down * box.height])
+    source = _vector([top - along * half, top + along * half, top - along * half + down * box.height])
     width = max(HEIGHT, round(2 * half / box.height * HEIGHT))
-    target = np.float32([[0, 0], [width, 0], [0, HEIGHT]])
+    target = _vector([[0, 0], [width, 0], [0, HEIGHT]])
     warp = cv2.getAffineTransform(source, target)
-    strip: Pixels = cv2.warpAffine(pixels, warp, (width, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return strip
+    strip = cv2.warpAffine(pixels, warp, (width, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return pixels_of(strip)
 
 
 def _greedy(likely: Numbers) -> Line:
@@ -199,17 +211,17 @@ def _parallel(one: Box, other: Box) -> bool:
 
 def _continues(box: Box, other: Box) -> bool:
     """Whether *other* lies on the line of *box*, a few characters away."""
-    shift = np.float32([other.x - box.x, other.y - box.y])
-    along = abs(float(shift @ np.float32(box.along)))
-    beside = abs(float(shift @ np.float32([-box.along[1], box.along[0]])))
+    shift = _vector([other.x - box.x, other.y - box.y])
+    along = abs(float(shift @ _vector(box.along)))
+    beside = abs(float(shift @ _vector([-box.along[1], box.along[0]])))
     gap = along - (box.length + other.length) / 2
     return _parallel(box, other) and beside < 0.5 * box.height and -box.height < gap < 3 * box.height
 
 
 def _together(box: Box, other: Box) -> Box:
-    along = np.float32(box.along)
-    middle = float(np.float32([other.x - box.x, other.y - box.y]) @ along)
+    along = _vector(box.along)
+    middle = float(_vector([other.x - box.x, other.y - box.y]) @ along)
     start = min(-box.length / 2, middle - other.length / 2)
     stop = max(box.length / 2, middle + other.length / 2)
-    x, y = np.float32([box.x, box.y]) + along * ((start + stop) / 2)
+    x, y = _vector([box.x, box.y]) + along * ((start + stop) / 2)
     return Box(x=float(x), y=float(y), length=stop - start, height=box.height, along=box.along)

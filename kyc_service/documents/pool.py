@@ -1,8 +1,8 @@
 """The engine's processes: each reads one picture at a time and may be killed without harm.
 
 A picture comes from a stranger and is opened by image and model libraries written in C. So that happens in child
-processes with a memory and a processor limit, no secrets in their environment and nothing but a pipe to the service; one
-that hangs or dies costs that picture a retry and is replaced.
+processes with a memory and a processor limit, no secrets in their environment and nothing but a pipe to the service;
+one that hangs or dies costs that picture a retry and is replaced.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from kyc_service.documents.child import LENGTH, MISSING, READY
 from kyc_service.documents.faults import EngineBusy, EngineClosed, EngineCrashed, EngineNotInstalled, EngineTimeout
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.wire import Garbled, load
+from kyc_service.domain.record import record
 
 CHILD = (sys.executable, "-P", "-m", "kyc_service.documents.child")
 STARTING = 60.0  # seconds in which a child must have loaded its models
@@ -43,10 +44,12 @@ class EnginePool:
         timeout: float = 20.0,
         waiting: int = 32,
         memory: int = MEMORY,
+        pictures: int = PICTURES,
         command: Sequence[str] = CHILD,
     ) -> None:
         count = workers or os.cpu_count() or 1
-        self._children = tuple(_Child(command, timeout, memory) for _ in range(count))
+        limits = _Limits(timeout=timeout, memory=memory, pictures=pictures)
+        self._children = tuple(_Child(command, limits) for _ in range(count))
         self._idle = list(self._children)
         self._turn = asyncio.Semaphore(count)
         self._places = count + waiting
@@ -61,7 +64,7 @@ class EnginePool:
         await self.close()
 
     async def read(self, picture: bytes, media_type: str) -> Reading:
-        """What *picture* says; what is wrong with the picture stands in the reading, faults of the engine are raised."""
+        """What *picture* says. A useless picture gives a reading that says so; faults of the engine are raised."""
         if self._closed:
             raise EngineClosed
         if self._places == 0:
@@ -81,10 +84,7 @@ class EnginePool:
         if self._closed:
             raise EngineClosed
         try:
-            return load(await child.ask(media_type.encode("ascii", "replace"), picture))
-        except Garbled as error:
-            await child.stop()
-            raise EngineCrashed from error
+            return await child.read(picture, media_type)
         except EngineCrashed as error:
             if self._closed:
                 raise EngineClosed from error
@@ -93,37 +93,56 @@ class EnginePool:
     async def close(self) -> None:
         """End every child; what was being read raises `EngineClosed`."""
         self._closed = True
-        await asyncio.gather(*(child.stop() for child in self._children))
+        await asyncio.gather(*(child.end() for child in self._children))
+
+
+@record
+class _Limits:
+    """What one child may use: seconds for a picture, bytes of private memory, and pictures in its life."""
+
+    timeout: float
+    memory: int
+    pictures: int
 
 
 class _Child:
     """One process, started when it is first asked and again after it ended."""
 
-    def __init__(self, command: Sequence[str], timeout: float, memory: int) -> None:
+    def __init__(self, command: Sequence[str], limits: _Limits) -> None:
         self._command = command
-        self._timeout = timeout
-        self._memory = memory
+        self._limits = limits
         self._process: asyncio.subprocess.Process | None = None
         self._asked = 0
+        self._ended = False
+        self._busy = asyncio.Lock()
 
-    async def ask(self, *frames: bytes) -> bytes:
-        """The answer to *frames*. Whatever goes wrong, cancellation included, ends the process: its pipe is unusable."""
-        answered = False
-        try:
-            process = await self._started()
-            async with _limited(self._timeout):
-                answer = await self._exchanged(process, frames)
-            answered = True
-        finally:
-            if not answered or self._asked >= PICTURES:
-                await asyncio.shield(asyncio.ensure_future(self.stop()))
-        return answer
+    async def read(self, picture: bytes, media_type: str) -> Reading:
+        """The child's reading. Whatever goes wrong, cancellation included, ends the process: its pipe is unusable."""
+        async with self._busy:
+            reading = None
+            try:
+                process = await self._started()
+                async with _limited(self._limits.timeout):
+                    reading = load(await self._exchanged(process, (media_type.encode("ascii", "replace"), picture)))
+            except Garbled as error:
+                raise EngineCrashed from error
+            finally:
+                if reading is None or self._asked >= self._limits.pictures:
+                    await asyncio.shield(asyncio.ensure_future(self._stop()))
+            return reading
+
+    async def end(self) -> None:
+        """End the process for good, also in the middle of a picture."""
+        self._ended = True
+        self._kill()
+        async with self._busy:
+            await self._stop()
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process and self._process.returncode is None:
             return self._process
-        await self.stop()
-        limits = (str(os.getpid()), str(self._memory), str(ceil(self._timeout)))
+        await self._stop()
+        limits = (str(os.getpid()), str(self._limits.memory), str(ceil(self._limits.timeout)))
         self._process = process = await asyncio.create_subprocess_exec(
             *self._command,
             *limits,
@@ -134,6 +153,8 @@ class _Child:
             start_new_session=True,  # a Ctrl-C at the terminal is the service's to handle
         )
         self._asked = 0
+        if self._ended:  # while it was being started
+            raise EngineClosed
         async with _limited(STARTING):
             word = await _answer(process)
         if word == MISSING:
@@ -156,18 +177,23 @@ class _Child:
             raise EngineCrashed from error
         return await _answer(process)
 
-    async def stop(self) -> None:
-        """End the process and wait until it is gone."""
+    def _kill(self) -> None:
+        if self._process and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def _stop(self) -> None:
+        """End the process and wait until it and its pipes are gone."""
+        self._kill()
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
         if process.stdin:
             process.stdin.close()
         if process.stdout:
             with contextlib.suppress(ConnectionResetError):
-                await process.stdout.read()
+                while await process.stdout.read(1 << 16):
+                    pass
         await process.wait()
 
 

@@ -1,10 +1,10 @@
-"""What a picture says: its bytes in, a `Reading` out. The heavy part of the engine; it runs in a process of the pool."""
+"""What a picture says: its bytes in, a `Reading` out. The heavy part of the engine, run in a process of the pool."""
 
 from collections.abc import Sequence
 from time import perf_counter, process_time
 
-from kyc_service.documents.images import Pixels, PictureRefused, decode, sharpness
-from kyc_service.documents.mrz import Deciphered, decipher
+from kyc_service.documents.decipher import Deciphered, decipher
+from kyc_service.documents.images import PictureRefused, Pixels, decode, sharpness
 from kyc_service.documents.ocr import Box, Line, TextReader, aligned, joined
 from kyc_service.documents.readings import Reading, Seconds
 
@@ -29,7 +29,12 @@ def read(reader: TextReader, picture: bytes, media_type: str) -> Reading:
     clock.lap("read")
     height, width = pixels.shape[:2]
     return Reading(
-        width=width, height=height, sharpness=round(sharp, 1), lines_of_text=len(boxes), zone=found, seconds=clock.laps()
+        width=width,
+        height=height,
+        sharpness=round(sharp, 1),
+        lines_of_text=len(boxes),
+        zone=found,
+        seconds=clock.laps(),
     )
 
 
@@ -52,7 +57,7 @@ class _Clock:
 
 
 def _zone(reader: TextReader, pixels: Pixels, boxes: Sequence[Box]) -> Deciphered | None:
-    """The zone among *boxes*: the longest lines first, then all that may be one, then lines that were found in pieces."""
+    """The zone among *boxes*: the longest lines first, then all that may be one, then lines found in pieces."""
     best: Deciphered | None = None
     seen: dict[tuple[Box, bool], Line] = {}
     for longest, count in ((_slim(boxes), FIRST_LOOK), (_slim(boxes), MOST_LINES), (_slim(joined(boxes)), MOST_LINES)):
@@ -86,7 +91,8 @@ def _directions(
 ) -> tuple[bool, bool]:
     """Both ways up, the likelier first: the two longest lines are read both ways and the surer reading wins."""
     sure = {
-        turned: sum(_line(reader, pixels, box, turned, seen).confidence for box in boxes[:2]) for turned in (False, True)
+        turned: sum(_line(reader, pixels, box, turned, seen).confidence for box in boxes[:2])
+        for turned in (False, True)
     }
     upside_down = sure[True] > sure[False]
     return upside_down, not upside_down

@@ -1,6 +1,6 @@
 """What the engine found in one picture. Pure: this is what crosses from the engine's processes to the service."""
 
-from kyc_service.documents.mrz import Deciphered
+from kyc_service.documents.decipher import Deciphered
 from kyc_service.domain.record import record
 
 

@@ -19,7 +19,9 @@ LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 DROPPED = frozenset("'’‘ʼʻ`´ʹʺ.·")  # apostrophes vanish (Doc 9303-3 §4.6), and so do full stops
 SPACES = frozenset(" -‐‑‒–—,/\t\u00a0")  # hyphens become fillers
 # Letters that a reader of OCR-B confuses among themselves.
-CONFUSED = frozenset(frozenset(pair) for pair in ("OQ", "OD", "QD", "IL", "IJ", "IT", "LT", "UV", "VY", "CG", "EF", "BR", "PR", "MN"))
+CONFUSED = frozenset(
+    frozenset(pair) for pair in ("OQ", "OD", "QD", "IL", "IJ", "IT", "LT", "UV", "VY", "CG", "EF", "BR", "PR", "MN")
+)
 LONG_NAME = 6  # letters from which one reading slip is believed
 
 
@@ -148,20 +150,20 @@ def _subset(surname: Sequence[Spelling], given: Sequence[Spelling], read: _Print
     """Whether only given names are missing on one side, or shortened to an initial; the surnames agree."""
     if not given or not read.given or not _spells(surname, read.surname):
         return False
-    fewer, more = (given, read.given) if len(given) < len(read.given) else (read.given, given)
-    rest = iter(more)
-    return all(any(_given_alike(one, other) for other in rest) for one in fewer) and _one_in_full(given, read.given)
+    if len(given) < len(read.given):
+        printed = iter(read.given)
+        inside = all(any(_given_alike(word, part) for part in printed) for word in given)
+    else:
+        said = iter(given)
+        inside = all(any(_given_alike(word, part) for word in said) for part in read.given)
+    return inside and _one_in_full(given, read.given)
 
 
-def _given_alike(one: Spelling | str, other: Spelling | str) -> bool:
-    """Whether two given names agree, or one is the other's initial. One is declared, the other was read."""
-    word, part = (one, other) if isinstance(other, str) else (other, one)
-    if isinstance(word, str) or not isinstance(part, str):
-        return False
+def _given_alike(word: Spelling, part: str) -> bool:
+    """Whether a declared and a printed given name agree, or one is the other's initial."""
     if _spells((word,), (part,)):
         return True
-    initials = {way[:1] for way in word[0]}
-    return (len(word) == 1 or len(part) == 1) and part[:1] in initials
+    return (len(word) == 1 or len(part) == 1) and part[:1] in {way[:1] for way in word[0]}
 
 
 def _one_in_full(given: Sequence[Spelling], read: Sequence[str]) -> bool:
@@ -199,7 +201,7 @@ def _slips(text: str) -> Iterator[str]:
 
 
 def _spells(words: Sequence[Spelling], read: Sequence[str], *, prefix: bool = False) -> bool:
-    """Whether the letters of *words* can be written as *read*, word boundaries aside; *prefix*: or at least begin so."""
+    """Whether *words* can be written as *read*, word boundaries aside; *prefix*: or at least begin so."""
     text = "".join(read)
     if not text:
         return False

@@ -5,7 +5,7 @@ Not pickle: a process that a hostile picture has taken over must not be able to 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from types import NoneType, UnionType
 from typing import TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -35,10 +35,9 @@ def _record(kind: type[T], value: object) -> T:
     if not isinstance(value, Mapping):
         raise Garbled
     hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every record is a dataclass
-    if set(value) != set(names):
+    if value.keys() != hints.keys():
         raise Garbled
-    return kind(**{name: _value(hints[name], value[name]) for name in names})
+    return kind(**{name: _value(hint, value[name]) for name, hint in hints.items()})
 
 
 def _value(kind: object, value: object) -> object:
@@ -52,7 +51,7 @@ def _value(kind: object, value: object) -> object:
         return _record(cast("type[object]", kind), value)
     plain = cast("type[object]", kind)
     if issubclass(plain, str) and plain is not str:
-        return plain(value)  # type: ignore[call-arg]  # an enum is looked up by its value
+        return plain(value)
     number = plain is float and isinstance(value, int) and not isinstance(value, bool)
     if type(value) is not plain and not number:
         raise Garbled

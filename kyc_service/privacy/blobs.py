@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 from uuid import UUID
@@ -62,6 +62,7 @@ S3_CLIENT: "ClientConfig" = {"connect_timeout": timedelta(seconds=5), "timeout":
 
 Read = Callable[[int, int], Awaitable[bytes]]
 Entropy = Callable[[int], bytes]
+T = TypeVar("T")
 
 
 class TamperError(DecryptionError):
@@ -275,10 +276,12 @@ async def open_range(
     header = _open_header(await read(0, HEADER_BYTES), key, context)
     sealed_bytes = header.chunk_bytes + TAG_BYTES
     chunks = -(-(length - HEADER_BYTES) // sealed_bytes)
+    if length - HEADER_BYTES - (chunks - 1) * sealed_bytes < TAG_BYTES:
+        raise TamperError("The file ends within a tag.")
     stop = min(stop, length - HEADER_BYTES - chunks * TAG_BYTES)
     if start >= stop:
         return
-    ahead = max(1, READ_BYTES // sealed_bytes)
+    ahead = max(1, READ_BYTES // header.chunk_bytes)
     end = -(-stop // header.chunk_bytes)
     for first in range(start // header.chunk_bytes, end, ahead):
         after = min(first + ahead, end)
@@ -347,10 +350,10 @@ class BlobStore:
             async with self._upload(path) as writer, aclosing(_grouped(encrypt(chunks, key, context))) as pieces:
                 async for piece in pieces:
                     with _translated(path):
-                        await writer.write(piece)
+                        await _seen_through(writer.write(piece))
                     written += len(piece)
         except asyncio.CancelledError:
-            await self.delete(path)  # the last request may have gone through before it was given up
+            await self.delete(path)  # it was cancelled while the last request went through
             raise
         return written
 
@@ -404,10 +407,10 @@ class BlobStore:
             yield writer
         except BaseException as error:
             with suppress(BaseError, OSError):  # what went wrong before is the news
-                await writer.__aexit__(type(error), error, error.__traceback__)
+                await _seen_through(writer.__aexit__(type(error), error, error.__traceback__))
             raise
         with _translated(path):
-            await writer.close()
+            await _seen_through(writer.close())
 
     async def _stored(self, path: str) -> AsyncGenerator[bytes, None]:
         with _translated(path):
@@ -472,6 +475,18 @@ async def _grouped(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             size = 0
     if group:
         yield b"".join(group)
+
+
+async def _seen_through(step: Awaitable[T]) -> T:
+    """The outcome of *step*. Cancelled, it waits for it all the same: only a request that has ended can be undone."""
+    task = asyncio.ensure_future(step)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # asked for, so that it is not reported as forgotten
+        raise
 
 
 @contextmanager

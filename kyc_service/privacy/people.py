@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 from kyc_service.application.ids import new_id
 from kyc_service.application.keys import DataClass, KeyBatch, KeyStore, Owner, StoredKey
-from kyc_service.application.ports import PersonErased, Sealed
+from kyc_service.application.ports import PersonErased
+from kyc_service.domain.application import Sealed
 from kyc_service.privacy.blobs import BlobStore, blob_context, blob_path
 from kyc_service.privacy.sealing import DataKey, key_id_of
 from kyc_service.privacy.vault import Erased, SubjectErased, Vault

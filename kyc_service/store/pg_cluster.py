@@ -173,7 +173,7 @@ def _look_up(name: str) -> Account | None:
 def _owner_of_existing(control: Path) -> Account | None:
     for folder in (control / "cluster", control):
         with contextlib.suppress(FileNotFoundError):
-            status = (folder / "data").stat()
+            status = (folder / "data/PG_VERSION").stat()
             try:
                 name = pwd.getpwuid(status.st_uid).pw_name
             except KeyError:  # a volume that was made on another machine

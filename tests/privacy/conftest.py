@@ -124,6 +124,7 @@ def key() -> DataKey:
 
 # ── a real S3 server ──────────────────────────────────────────────────────────────────
 
+SOCKETS = Path("/tmp")  # noqa: S108  # where it leaves sockets named after its ports, whatever it is told
 ACCESS, SECRET, BUCKET = "test-access-key", "test-secret-key", "documents"
 PORTS = [f"{role}.port{kind}" for role in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
 
@@ -172,7 +173,6 @@ def s3_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int
                 cwd=folder,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "TMPDIR": str(folder)},
             )
         try:
             if _ready(server, ports["s3.port"]):
@@ -181,6 +181,8 @@ def s3_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int
         finally:
             server.kill()  # it takes half a minute to say goodbye, and nothing of it is kept
             server.wait()
+            for socket_file in (file for port in ports.values() for file in SOCKETS.glob(f"seaweedfs-*-{port}.sock")):
+                socket_file.unlink()
     pytest.fail((folder / "log").read_text(errors="replace")[-2000:])
 
 
@@ -265,10 +267,10 @@ def _unfinished(filer: int) -> list[str]:
     with closing(HTTPConnection("127.0.0.1", filer, timeout=10)) as connection:
         connection.request("GET", f"/buckets/{BUCKET}/.uploads/?limit=1000", headers={"Accept": "application/json"})
         answer = connection.getresponse()
-        listing = json.load(answer)
+        text = answer.read()
     if answer.status == HTTPStatus.NOT_FOUND:  # there never was one
         return []
-    return [entry["FullPath"] for entry in listing["Entries"] or []]
+    return [entry["FullPath"] for entry in json.loads(text)["Entries"] or []]
 
 
 Pieces = Callable[[bytes, int], AsyncIterator[bytes]]

@@ -1,0 +1,288 @@
+"""Applications over HTTP: submit, read, list, search, amend, review, and what happened."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kyc_service.api import cursors, forms, headers, representation
+from kyc_service.api.problems import Fault, Refused
+from kyc_service.api.routes import Call, Route
+from kyc_service.application.desk import Again, Amendment, Announced, Keyed, Submission, Verdict, View
+from kyc_service.application.handle import StaleVersion
+from kyc_service.application.ports import Snapshot
+from kyc_service.domain.application import ApplicationNotFound, ReviewDecision, Status
+from kyc_service.store.applications import Page
+
+PATH = "/v1/kyc/applications"
+MERGE_PATCH = ("application/merge-patch+json", "application/json")
+RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+DEFAULT_LIMIT, LARGEST_LIMIT = 25, 100
+
+
+# ── submit ────────────────────────────────────────────────────────────────────────
+
+
+async def submit(call: Call) -> Response:
+    """A new application; with `Prefer: wait`, as soon as it is decided."""
+    form = await call.read(forms.NEW_APPLICATION)
+    submission = Submission(
+        user_id=form.user_id,
+        email=form.email,
+        documents=_announced(form.documents),
+        applicant=form.applicant.model_dump(mode="json", exclude_none=True) if form.applicant else None,
+    )
+    seconds, given = _patience(call.request)
+    key = headers.idempotency_key(call.request)
+    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=_kept) if key else None
+    view = await call.app.desk.submit(call.caller, submission, keyed)
+    if isinstance(view, Again):
+        return representation.repeated(view.answer)
+    if seconds:
+        view = await call.app.desk.wait(call.caller.tenant, view.snapshot.id, seconds)
+    return _created(view, given)
+
+
+def _created(view: View, given: Mapping[str, str] | None = None) -> Response:
+    location = representation.location("applications", view.snapshot.id)
+    tag = headers.tag(view.snapshot.version)
+    return representation.created(representation.application(view), location, tag, given)
+
+
+def _kept(view: View) -> bytes:
+    return representation.remembered(_created(view))
+
+
+def _announced(documents: Iterable[forms.AnnouncedDocument]) -> tuple[Announced, ...]:
+    return tuple(
+        Announced(doc_type=document.doc_type, file_id=document.file_id, issued_country=document.issued_country)
+        for document in documents
+    )
+
+
+def _same(call: Call, body: str) -> bytes:
+    """What makes two requests the same one."""
+    return f"{call.request.method} {call.request.url.path}\n{body}".encode()
+
+
+def _patience(request: Request) -> tuple[float, Mapping[str, str] | None]:
+    seconds = headers.wait(request)
+    return seconds, {"Preference-Applied": f"wait={seconds:.0f}"} if seconds else None
+
+
+# ── read ──────────────────────────────────────────────────────────────────────────
+
+
+async def read(call: Call) -> Response:
+    """The application as it is now; with `Prefer: wait`, as soon as it is decided."""
+    identity = call.identity("application_id", ApplicationNotFound)
+    seconds, given = _patience(call.request)
+    tenant, desk = call.caller.tenant, call.app.desk
+    view = await (desk.wait(tenant, identity, seconds) if seconds else desk.get(tenant, identity))
+    tag = headers.tag(view.snapshot.version)
+    if view.person is not None and headers.unchanged(call.request, tag):
+        return Response(status_code=304, headers={"ETag": tag, **(given or {})})
+    return representation.application_answer(view, given)
+
+
+async def history(call: Call) -> Response:
+    """Everything that happened to the application, in order; findings and notes only for reviewers."""
+    identity = call.identity("application_id", ApplicationNotFound)
+    details = _details(call.request)
+    if details:
+        call.require("application.review")
+    events = await call.app.desk.history(call.caller.tenant, identity, details=details)
+    return representation.answer({"data": [representation.event(event, details=details) for event in events]})
+
+
+def _details(request: Request) -> bool:
+    given = _parameters(request, {"details"}).get("details", ["false"])
+    if given[0] not in {"true", "false"}:
+        raise _wrong("details", "This is neither true nor false.")
+    return given[0] == "true"
+
+
+# ── lists ─────────────────────────────────────────────────────────────────────────
+
+
+async def listed(call: Call) -> Response:
+    """The tenant's applications, newest first."""
+    given = _parameters(
+        call.request, {"status", "user_id", "created_at.gte", "created_at.lt", "limit", "cursor"}, repeated={"status"}
+    )
+    one = {name: values[0] for name, values in given.items()}
+    page = Page(
+        statuses=tuple(sorted({_status(value) for value in given.get("status", ())})),
+        user_id=_user(one["user_id"]) if "user_id" in one else None,
+        created_from=_time("created_at.gte", one),
+        created_to=_time("created_at.lt", one),
+        limit=_limit(one["limit"]) if "limit" in one else DEFAULT_LIMIT,
+    )
+    return await _page(call, page, one.get("cursor"))
+
+
+async def search(call: Call) -> Response:
+    """The applications of an e-mail address, which is in the body and found through its blind index."""
+    form = await call.read(forms.EMAIL_SEARCH)
+    index = call.app.desk.email_index(call.caller.tenant, form.email)
+    return await _page(call, Page(email_index=index, limit=form.limit), form.cursor)
+
+
+async def _page(call: Call, page: Page, cursor: str | None) -> Response:
+    tenant, key = call.caller.tenant, call.app.signing_key
+    listing = cursors.Listing(
+        tenant=tenant,
+        filters=(
+            page.statuses,
+            page.user_id,
+            page.created_from,
+            page.created_to,
+            page.email_index.hex() if page.email_index else None,
+        ),
+    )
+    after = cursors.open_(key, listing, cursor) if cursor is not None else None
+    # One more than asked for tells whether there is another page.
+    found = await call.app.applications.page(tenant, _one_more(page, after))
+    shown, more = found[: page.limit], len(found) > page.limit
+    views = await call.app.desk.views(tenant, shown)
+    # An erased person has no application any more that could be shown.
+    items = [representation.application(view) for view in views if view.person is not None]
+    next_cursor = cursors.seal(key, listing, _mark(shown)) if more else None
+    return representation.page(call.request, items, next_cursor)
+
+
+def _one_more(page: Page, after: tuple[datetime, UUID] | None) -> Page:
+    return Page(
+        statuses=page.statuses,
+        user_id=page.user_id,
+        email_index=page.email_index,
+        created_from=page.created_from,
+        created_to=page.created_to,
+        after=after,
+        limit=page.limit + 1,
+    )
+
+
+def _mark(shown: Sequence[Snapshot]) -> tuple[datetime, UUID]:
+    return shown[-1].created_at, shown[-1].id
+
+
+def _parameters(
+    request: Request, known: set[str], repeated: set[str] | frozenset[str] = frozenset()
+) -> dict[str, list[str]]:
+    """The query, when it has nothing that this address does not know.
+
+    Raises:
+        Refused: it has; what it was called is not repeated, because that was sent, too.
+    """
+    found: dict[str, list[str]] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            fault = Fault(parameter="", code="unknown_parameter", detail="There is a parameter that is not known here.")
+            raise Refused("validation_failed", fault)
+        found.setdefault(name, []).append(value)
+    for name, values in found.items():
+        if len(values) > 1 and name not in repeated:
+            raise _wrong(name, "This parameter may be given once.")
+    return found
+
+
+def _wrong(parameter: str, detail: str) -> Refused:
+    return Refused("validation_failed", Fault(parameter=parameter, code="invalid_parameter", detail=detail))
+
+
+def _status(value: str) -> str:
+    if value not in set(Status):
+        raise _wrong("status", "This is none of the documented statuses.")
+    return value
+
+
+def _user(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise _wrong("user_id", "This is not a UUID.") from error
+
+
+def _time(name: str, given: Mapping[str, str]) -> datetime | None:
+    """A time with its offset; without one, nobody knows which moment is meant."""
+    if name not in given:
+        return None
+    try:
+        if RFC_3339.fullmatch(given[name]):
+            return datetime.fromisoformat(given[name].upper())
+    except ValueError:
+        pass
+    raise _wrong(name, "This is not a time with its offset, such as 2026-03-02T09:30:00Z.")
+
+
+def _limit(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= LARGEST_LIMIT:
+        raise _wrong("limit", f"This is no whole number from 1 to {LARGEST_LIMIT}.")
+    return int(value)
+
+
+# ── change ────────────────────────────────────────────────────────────────────────
+
+
+async def amend(call: Call) -> Response:
+    """Documents or particulars replaced by a merge patch, while the application may still be changed."""
+    identity = call.identity("application_id", ApplicationNotFound)
+    patch = await call.read(forms.APPLICATION_PATCH, MERGE_PATCH)
+    changes: dict[str, object] = forms.APPLICATION_PATCH.dump_python(patch, mode="json", exclude_unset=True)
+    changes.pop("documents", None)
+    amendment = Amendment(
+        person=(lambda person: merged(person, changes)) if changes else None,
+        documents=_announced(patch["documents"]) if "documents" in patch else None,
+        expected=await _expected(call, identity),
+    )
+    return representation.application_answer(await call.app.desk.amend(call.caller, identity, amendment))
+
+
+def merged(target: object, patch: object) -> Any:
+    """*target* after the merge *patch*, as RFC 7396 section 2 puts it."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+async def review(call: Call) -> Response:
+    """A person's decision about what the checks left open."""
+    identity = call.identity("application_id", ApplicationNotFound)
+    form = await call.read(forms.REVIEW)
+    verdict = Verdict(
+        decision=ReviewDecision(form.decision),
+        reason=form.reason,
+        note=form.note,
+        expected=await _expected(call, identity),
+    )
+    key = headers.idempotency_key(call.request)
+    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=_kept_review) if key else None
+    view = await call.app.desk.review(call.caller, identity, verdict, keyed)
+    return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
+
+
+def _kept_review(view: View) -> bytes:
+    return representation.remembered(representation.application_answer(view))
+
+
+async def _expected(call: Call, identity: UUID) -> int | None:
+    """The one version that `If-Match` leaves; None: any."""
+    versions = headers.expected_versions(call.request)
+    if versions is None or len(versions) == 1:
+        return next(iter(versions)) if versions else None
+    present = await call.app.desk.get(call.caller.tenant, identity)
+    if present.snapshot.version not in versions:
+        raise StaleVersion
+    return present.snapshot.version
