@@ -4,8 +4,8 @@
     python bench/blobs.py encryption   # one of them
 
 Each measurement is a row of MEASUREMENTS: a name, a goal, and a function that returns ratios or megabytes. The floor is
-libsodium called directly through PyNaCl with the same chunks; both sides alternate, and the median of the rounds counts,
-because the machine is shared. Memory is measured in a process of its own.
+libsodium called directly through PyNaCl with the same chunks; both sides take turns, and the median of the rounds
+counts, because the machine is shared. Memory is measured in a process of its own.
 """
 
 import asyncio

@@ -150,12 +150,13 @@ def _fits(line: Row, width: int, *, names: bool) -> tuple[_Fit, ...]:
     if not width // 3 <= len(line) <= width + 8:
         return ()
     ways: list[_Fit] = []
-    for left, right in ((0, 0), (0, 1), (1, 0), (0, 2), (2, 0), (1, 1)):  # characters read beside the line
+    for left, right in ((0, 0), (0, 1), (1, 0), (0, 2), (2, 0), (1, 1)):
+        # Only what is too much may have been read beside the line: dropping more would trade a character for a filler.
+        if left + right and left + right > len(line) - width:
+            continue
         kept = line[left : len(line) - right]
-        ways += [
-            _Fit(glyphs=way, mended=abs(width - len(kept)) + 3 * (left + right))
-            for way in _stretched(kept, width, names=names)
-        ]
+        mended = abs(width - len(kept)) + 3 * (left + right)
+        ways += [_Fit(glyphs=way, mended=mended) for way in _stretched(kept, width, names=names)]
     return tuple(ways)
 
 

@@ -251,10 +251,11 @@ def test_a_file_is_never_sent_a_second_time_from_its_end(
 
 
 def test_a_streamed_answer_is_not_read_by_the_way(company: "Company") -> None:
-    company.current = "mine"
-    with company.client(CrowdPayAuth(provider=lambda: "mine")) as client, client.stream("GET", "/") as response:
-        assert not response.is_closed
-        assert response.read() == b'{"fine":true}'
+    auth = CrowdPayAuth(provider=lambda: "mine")
+    client = company.client(auth, lambda _: company.respond(200, content=chunks()))
+    with client, client.stream("GET", "/") as response:
+        assert not response.is_stream_consumed
+        assert response.read() == b"part"
 
 
 # ── a provider ────────────────────────────────────────────────────────────────────
@@ -263,9 +264,10 @@ def test_a_streamed_answer_is_not_read_by_the_way(company: "Company") -> None:
 def test_a_provider_says_how_long_a_token_lives(company: "Company") -> None:
     clock = Clock()
     tokens = iter([("one", 100), ("two", 100)])
-    with company.client(CrowdPayAuth(provider=lambda: next(tokens), clock=clock)) as client:
-        for clock.now in (1000.0, 1069.0, 1070.0):
-            client.get("/")
+    auth = CrowdPayAuth(provider=lambda: next(tokens), clock=clock)
+    with company.client(auth) as client:
+        for clock.now, company.current in ((1000.0, "one"), (1069.0, "one"), (1070.0, "two")):
+            assert client.get("/").status_code == 200
     assert company.bearers == ["one", "one", "two"]
 
 
@@ -379,9 +381,9 @@ def test_a_provider_that_needs_its_own_token_is_an_error_and_not_a_deadlock(comp
     def provider() -> str:
         return str(client.get("/").json())
 
-    with company.client(CrowdPayAuth(provider=provider)) as client:
-        with pytest.raises(TokenError, match="uses the client that waits for its token"):
-            client.get("/")
+    client = company.client(CrowdPayAuth(provider=provider))
+    with client, pytest.raises(TokenError, match="uses the client that waits for its token"):
+        client.get("/")
 
 
 async def test_so_is_an_asynchronous_one(company: "Company") -> None:
@@ -414,7 +416,7 @@ def test_an_asynchronous_flow_needs_no_asyncio(company: "Company") -> None:
         company.library.Request("GET", "https://kyc.example.com/")
     )
     with pytest.raises(StopIteration) as first:
-        flow.__anext__().send(None)  # type: ignore[attr-defined]  # an awaitable that awaits nothing
+        flow.__anext__().send(None)
     assert first.value.value.headers["Authorization"] == "Bearer mine"
     with pytest.raises(StopIteration):
         flow.aclose().send(None)

@@ -1,0 +1,119 @@
+"""The built-in vendor keeps the contract, and reads real pictures."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date
+from io import BytesIO
+from uuid import uuid4
+
+import pytest
+
+pytest.importorskip("cv2", reason="the engine extra is not installed")
+
+from contract import PERSON, VendorContract, never_uploaded
+from PIL import Image
+
+from kyc_service.application.ports import Request, Vendor, VendorUnavailable
+from kyc_service.documents.faults import EngineNotInstalled
+from kyc_service.documents.pool import EnginePool
+from kyc_service.documents.readings import Reading
+from kyc_service.documents.specimen import degraded, draw, traveller
+from kyc_service.domain.findings import Result, Verdict, judge, reasons_of
+from kyc_service.vendors.builtin import Builtin
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[EnginePool]:
+    """An engine of one process."""
+    async with EnginePool(workers=1) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[EnginePool]:
+    """An engine that gives every picture up at once."""
+    async with EnginePool(workers=1, timeout=0.001) as engine:
+        yield engine
+
+
+class TestBuiltin(VendorContract):
+    @pytest.fixture
+    def vendor(self, engine: EnginePool) -> Vendor:
+        return Builtin(engine)
+
+    @pytest.fixture
+    def down(self, hasty: EnginePool) -> Vendor:
+        return Builtin(hasty)
+
+    @pytest.fixture
+    def picture(self) -> bytes:
+        return draw(traveller(issuer="NLD"))
+
+    async def test_what_was_read_is_told_with_its_source(self, vendor: Vendor, good: Request) -> None:
+        answer = await vendor.check(good)
+        assert isinstance(answer, Result)
+        read = {field.name: field.value for field in answer.fields}
+        assert read["surname"] == "ERIKSSON"
+        assert {field.source for field in answer.fields} == {"mrz"}
+        assert len(answer.models) == 2
+
+    @pytest.mark.parametrize(
+        ("change", "verdict", "reason"),
+        [
+            ({"family_name": "Svensson"}, Verdict.REVIEW, "DATA_NAME_MISMATCH"),
+            ({"birth_date": "1974-08-13"}, Verdict.REVIEW, "DATA_DOB_MISMATCH"),
+            ({"given_names": "Anna"}, Verdict.CLEAR, None),
+        ],
+    )
+    async def test_what_was_declared_is_held_against_the_document(
+        self, vendor: Vendor, good: Request, change: dict[str, str], verdict: Verdict, reason: str | None
+    ) -> None:
+        answer = await vendor.check(replace(good, subject=replace(PERSON, **change)))
+        assert isinstance(answer, Result)
+        assert judge(answer.findings) is verdict
+        assert reasons_of(answer.findings) == ((reason,) if reason else ())
+
+
+def request_for(picture: bytes) -> Request:
+    async def read() -> AsyncIterator[bytes]:
+        yield picture
+
+    return replace(never_uploaded(uuid4()), media_type="image/jpeg", read=read, subject=PERSON)
+
+
+def blank() -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (1200, 900), "white").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+async def test_an_expired_document_is_a_no(engine: EnginePool) -> None:
+    answer = await Builtin(engine).check(request_for(draw(traveller(issuer="NLD", expiry=date(2020, 1, 1)))))
+    assert isinstance(answer, Result)
+    assert judge(answer.findings) is Verdict.REJECT
+    assert "DOC_EXPIRED" in reasons_of(answer.findings)
+
+
+@pytest.mark.parametrize("picture", [degraded(draw(traveller(issuer="NLD"))), blank()], ids=["blurred", "blank"])
+async def test_a_picture_that_says_nothing_is_asked_for_again(engine: EnginePool, picture: bytes) -> None:
+    answer = await Builtin(engine).check(request_for(picture))
+    assert isinstance(answer, Result)
+    assert judge(answer.findings) is Verdict.RETRY
+    assert answer.fields == ()
+
+
+async def test_without_the_engine_nothing_is_approved() -> None:
+    class Missing:
+        async def read(self, picture: bytes, media_type: str) -> Reading:
+            raise EngineNotInstalled
+
+    answer = await Builtin(Missing()).check(request_for(b""))
+    assert isinstance(answer, Result)
+    assert judge(answer.findings) is Verdict.REVIEW
+    assert reasons_of(answer.findings) == ("ENGINE_NOT_INSTALLED",)
+
+
+async def test_a_document_that_was_never_uploaded_is_no_outage_that_could_be_waited_for(engine: EnginePool) -> None:
+    with pytest.raises(VendorUnavailable) as refused:
+        await Builtin(engine).check(never_uploaded(uuid4()))
+    assert refused.value.cause == "VENDOR_UNSUPPORTED"
