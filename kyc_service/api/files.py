@@ -59,10 +59,11 @@ async def _download(call: Call, view: FileView, given: dict[str, str]) -> Respon
     )
 
 
-async def _continued(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+async def _continued(first: bytes, content: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(content) as rest:  # also when nobody reads to the end
+        yield first
+        async for chunk in rest:
+            yield chunk
 
 
 def _created(view: FileView) -> Response:

@@ -23,6 +23,7 @@ from kyc_service.domain.application import (
     SimulatedVendorRefused,
 )
 from kyc_service.domain.record import record
+from kyc_service.privacy.blobs import BlobStoreFailed
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "/docs/problems#"  # relative to this service, which explains every code there
@@ -155,6 +156,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
               "Try again later with the same `Idempotency-Key`; tell us the `request_id` if it stays."),
         _kind("store_unavailable", 503, "Not available at the moment", _text(StoreUnavailable), _AGAIN),
+        _kind("files_unavailable", 503, "Not available at the moment", "The store of the files does not answer.", _AGAIN),
         _kind("keys_unavailable", 503, "Not available at the moment", _text(KeysUnavailable), _AGAIN),
     )
 }  # fmt: skip
@@ -164,6 +166,7 @@ ERRORS: Mapping[type[Exception], str] = {
     ApplicationNotAmendable: "application_not_amendable",
     ApplicationNotFound: "application_not_found",
     ApplicationNotInReview: "application_not_in_review",
+    BlobStoreFailed: "files_unavailable",
     DocumentMissing: "document_missing",
     FileEmpty: "file_empty",
     FileNotFound: "file_not_found",
@@ -184,6 +187,7 @@ STATUSES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed"}
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "contended": {"Retry-After": "1"},
     "store_unavailable": {"Retry-After": "2"},
+    "files_unavailable": {"Retry-After": "5"},
     "keys_unavailable": {"Retry-After": "5"},
     "token_missing": {"WWW-Authenticate": 'Bearer realm="kyc"'},
     "forbidden": {"WWW-Authenticate": 'Bearer realm="kyc", error="insufficient_scope"'},

@@ -136,7 +136,8 @@ def page(request: Request, items: Iterable[Mapping[str, object]], cursor: str | 
     content = {"data": list(items), "next_cursor": cursor, "has_more": cursor is not None}
     if cursor is None or request.method == "POST":  # a link cannot carry the body of a search
         return answer(content)
-    return answer(content, given={"Link": f'<{request.url.include_query_params(cursor=cursor).path_and_query}>; rel="next"'})
+    following = request.url.include_query_params(cursor=cursor)
+    return answer(content, given={"Link": f'<{following.path}?{following.query}>; rel="next"'})
 
 
 def location(kind: str, identity: UUID) -> str:

@@ -96,8 +96,8 @@ class Effects:
             case Later(command=command):
                 await self._finish(leased, command)
 
-    async def fail(self, leased: Leased, cause: str) -> None:
-        """What follows from an attempt that failed: another one later, or giving the vendor up.
+    async def fail(self, leased: Leased, cause: str) -> timedelta:
+        """What follows from an attempt that failed: another one after the pause returned, or giving the vendor up.
 
         A step that cannot be undone is never given up: an operator is told, and it is tried on.
         """
@@ -105,14 +105,15 @@ class Effects:
         match leased.order:
             case RunCheck(check=check, vendor=vendor) if exhausted:
                 await self._finish(leased, RecordOutage(check=check, vendor=vendor, cause=cause))
-                return
+                return timedelta()
             case Undo(step=step) if leased.failures == self._patience.retries:
                 stalled = RecordStalledCompensation(step=step, cause=cause)
                 await handle(self._store, self._task(leased, stalled), self._clock())
             case _:
                 pass
-        until = self._clock() + self._patience.wait(leased.failures)
-        await self._orders.postpone(leased, until, cause, failed=True)
+        pause = self._patience.wait(leased.failures)
+        await self._orders.postpone(leased, self._clock() + pause, cause, failed=True)
+        return pause
 
     async def _run(self, leased: Leased, check: str, vendor: str) -> None:
         found = await self._store.load(leased.tenant, leased.stream)

@@ -118,7 +118,7 @@ class Worker:
             try:
                 await self._effects.carry_out(order)
             except VendorUnavailable as error:
-                await self._effects.fail(order, error.cause)
+                await self._fail(order, error.cause)
         except LeaseLost:
             log.info("lease_lost", order=str(order.id))
         except StoreUnavailable:
@@ -132,4 +132,9 @@ class Worker:
                 if isinstance(order.order, Later) and order.failures >= GIVEN_UP_AFTER:
                     await self._orders.bury(order, type(error).__name__)
                 else:
-                    await self._effects.fail(order, "VENDOR_FAULT")
+                    await self._fail(order, "VENDOR_FAULT")
+
+    async def _fail(self, order: Leased, cause: str) -> None:
+        """Record the failure, and be awake when the order is due again."""
+        pause = await self._effects.fail(order, cause)
+        asyncio.get_running_loop().call_later(pause.total_seconds(), self._bell.ring)

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
+
+import structlog
 
 from kyc_service.application import codec
 from kyc_service.application.ports import Leased, LeaseLost
 from kyc_service.domain.record import record
 from kyc_service.store.database import Database
+
+log = structlog.get_logger("kyc.orders")
 
 LEASE = "select tenant, id, stream, kind, payload, lease, attempts, failures from lease_orders(%s, %s)"
 EXTEND = """
@@ -54,18 +59,7 @@ class Orders:
         async with self._database.any() as connection:
             cursor = await connection.execute(LEASE, (limit, self._seconds), prepare=True)
             rows = await cursor.fetchall()
-        return [
-            Leased(
-                tenant=tenant,
-                id=identity,
-                stream=stream,
-                order=codec.decode_order(kind, payload),
-                lease=lease,
-                attempts=attempts,
-                failures=failures,
-            )
-            for tenant, identity, stream, kind, payload, lease, attempts, failures in rows
-        ]
+        return [leased for row in rows if (leased := _leased(row))]
 
     async def extend(self, order: Leased) -> bool:
         """Keep the lease for another while; False when it is lost."""
@@ -95,3 +89,22 @@ class Orders:
         async with self._database.of(order.tenant) as connection:
             cursor = await connection.execute(statement, (*values, order.tenant, order.id, order.lease), prepare=True)
             return cursor.rowcount == 1
+
+
+def _leased(row: Sequence[Any]) -> Leased | None:
+    """The order, or None when only another release knows it: that one takes it when this lease has ended."""
+    tenant, identity, stream, kind, payload, lease, attempts, failures = row
+    try:
+        order = codec.decode_order(kind, payload)
+    except codec.UnknownOrder:
+        log.warning("order_of_another_release", order=str(identity), kind=kind)
+        return None
+    return Leased(
+        tenant=tenant,
+        id=identity,
+        stream=stream,
+        order=order,
+        lease=lease,
+        attempts=attempts,
+        failures=failures,
+    )

@@ -25,7 +25,7 @@ Origin: TypeAlias = tuple[str, bytes, int]
 
 PORTS = {"http": 80, "https": 443}
 UNAUTHORIZED = 401
-WATCHED_FAILURES = 2  # a request that saw others fail so often does not try by itself
+WATCHED_FAILURES = 2  # a request that saw so many fetches of others fail does not try by itself
 
 log = logging.getLogger("crowdpy_auth")
 
@@ -103,6 +103,8 @@ class CrowdPayAuth(Confidential, AnyAuth):
         self._patience = patience
         self._clock = clock
         self._flight: Flight | None = None
+        self._failures = 0
+        self._last_failure: TokenError | None = None
         # Reentrant: the garbage collector may close an abandoned flow in the middle of the critical section.
         self._mutex = threading.RLock()
 
@@ -194,8 +196,8 @@ class CrowdPayAuth(Confidential, AnyAuth):
         self, request: "Request", loop: "asyncio.AbstractEventLoop | None", *, refused: Token | None
     ) -> Generator[Step, None, Token]:
         """A fresh token other than *refused*: the one at hand, or one that is fetched once for everybody who waits."""
-        failures = 0
         give_up = time.monotonic() + 2 * self._patience
+        failed_before = self._failures
         while True:
             with self._mutex:
                 token = self._token
@@ -203,17 +205,14 @@ class CrowdPayAuth(Confidential, AnyAuth):
                     return token
                 if Ask.is_inside(self._source):
                     raise TokenError("the token provider uses the client that waits for its token")
+                if self._last_failure is not None and self._failures - failed_before >= WATCHED_FAILURES:
+                    raise self._last_failure.repeated()
                 flight, leads = self._board(loop)
             if leads:
                 return (yield from self._fetch(request, flight))
             yield Wait(flight, min(flight.time_left(self._patience), give_up - time.monotonic()))
             if flight.token is not None:
                 return flight.token
-            if flight.failure is not None:
-                failures += 1
-            if flight.failure is not None and failures >= WATCHED_FAILURES:
-                failure = flight.failure
-                raise TokenError(str(failure), status=failure.status, code=failure.code)
             if time.monotonic() >= give_up:
                 raise TokenError("no token arrived in time")
 
@@ -233,9 +232,11 @@ class CrowdPayAuth(Confidential, AnyAuth):
             token = yield from self._source.fetch(request, now=self._clock(), skew=self._skew)
             with self._mutex:
                 self._token = token
-            flight.land(token=token)
+            flight.land(token)
         except TokenError as failure:
-            flight.land(failure=failure)
+            with self._mutex:
+                self._failures += 1
+                self._last_failure = failure.repeated()
             raise
         finally:
             with self._mutex:

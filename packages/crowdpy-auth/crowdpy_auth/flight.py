@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from crowdpy_auth.tokens import Token, TokenError
+from crowdpy_auth.tokens import Token
 
 
 class Flight:
-    """One fetch under way. It lands with a token, with a failure, or with neither when whoever led it gave up.
+    """One fetch under way. It lands with a token, or without one when whoever led it failed or gave up.
 
     It takes no lock: an abandoned flow lands its flight from wherever the garbage collector runs, and that may be in
     the middle of any critical section of the same thread.
@@ -19,7 +19,6 @@ class Flight:
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.token: Token | None = None
-        self.failure: TokenError | None = None
         self.landed = False
         self._thread = threading.get_ident()
         self._loop = loop
@@ -37,11 +36,11 @@ class Flight:
         """How long this flight may still take before it counts as stuck; not more than nothing when it is."""
         return self._started + patience - time.monotonic()
 
-    def land(self, *, token: Token | None = None, failure: TokenError | None = None) -> None:
+    def land(self, token: Token | None = None) -> None:
         """The end of the flight; only the first one counts."""
         if self.landed:
             return
-        self.token, self.failure = token, failure
+        self.token = token
         self.landed = True
         while self._wakers:
             with suppress(IndexError):  # somebody else woke the last one

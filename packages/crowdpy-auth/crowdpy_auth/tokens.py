@@ -17,6 +17,10 @@ class TokenError(Exception):
         self.status = status
         self.code = code
 
+    def repeated(self) -> "TokenError":
+        """The same failure for another request: without the traceback, and what that refers to."""
+        return TokenError(str(self), status=self.status, code=self.code)
+
 
 class Confidential:
     """Something that holds credentials: it stays in its process."""

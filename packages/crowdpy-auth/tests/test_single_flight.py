@@ -7,10 +7,11 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+import httpx
 import pytest
 from crowdpy_auth import CrowdPayAuth, TokenError
 
@@ -70,8 +71,7 @@ class Gate:
         """Answers for an asynchronous client."""
         if request.url.path == "/token":
             self.arrived += 1
-            while not self.opened.is_set():
-                await asyncio.sleep(0.001)
+            await until_async(self.opened.is_set)
         return self._company(request)
 
     def block(self) -> None:
@@ -322,8 +322,9 @@ async def test_a_hundred_requests_do_not_knock_a_hundred_times_at_an_endpoint_th
     assert gate.arrived == 2
 
 
-def request_for(company: "Company") -> "Request":
-    request: Request = company.library.Request("GET", "https://kyc.example.com/")
+def request_for(company: "Company") -> httpx.Request:
+    """A request of the library under test; to a type checker both are alike."""
+    request: httpx.Request = company.library.Request("GET", "https://kyc.example.com/")
     return request
 
 
@@ -453,7 +454,7 @@ def test_who_waited_for_one_stuck_fetch_after_another_gives_up(company: "Company
     company.before_issuing = gate.block
     with company.client(auth) as client:
         outcomes = [in_thread(lambda: client.get("/").status_code) for _ in range(8)]
-        failures = []
+        failures: list[Future[int]] = []
         while not failures:  # whoever leads hangs; the others take turns, and give up in the end
             failures = [outcome for outcome in outcomes if outcome.done()]
             time.sleep(0.001)
@@ -480,26 +481,26 @@ def test_a_storm_of_cancellations_failures_and_revocations_ends(company: "Compan
                 raise company.library.ConnectError("unreachable")
             if turn % 7 == 0:
                 return company.respond(503)
-        elif turn % 50 == 0:
+        elif turn % 400 == 0:
             company.revoke()
         return company(request)
 
-    async def storm() -> int:
+    async def storm() -> list[object]:
         async with company.async_client(auth, flaky) as client:
             tasks = [asyncio.create_task(client.get("/")) for _ in range(150)]
             for number, task in enumerate(tasks):
                 if number % 4 == 0:
                     await asyncio.sleep(0)
                     task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        return sum(getattr(outcome, "status_code", 0) == 200 for outcome in outcomes)
-
-    def run(work: Callable[[], Coroutine[object, object, int]]) -> int:
-        return asyncio.run(work())
+            return await asyncio.gather(*tasks, return_exceptions=True)
 
     with ThreadPoolExecutor(4) as pool:
-        served = [future.result(60) for future in [pool.submit(run, storm) for _ in range(4)]]
-    assert all(served)
+        storms = [pool.submit(lambda: asyncio.run(storm())) for _ in range(4)]
+        outcomes = [outcome for future in storms for outcome in future.result(60)]
+    known = (asyncio.CancelledError, TokenError, company.library.ConnectError)
+    odd = [outcome for outcome in outcomes if isinstance(outcome, BaseException) and not isinstance(outcome, known)]
+    assert odd == []
+    assert any(getattr(outcome, "status_code", None) == 200 for outcome in outcomes)
     assert auth._flight is None
     with company.client(auth) as client:
         assert client.get("/").status_code == 200

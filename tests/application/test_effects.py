@@ -1,0 +1,204 @@
+"""Orders become outcomes: retries, fallbacks, rollbacks and timeouts, on a real database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from kyc_service.application.desk import Amendment, Announced, Caller, Verdict
+from kyc_service.bootstrap import VENDORS, App, build
+from kyc_service.domain.application import (
+    ApplicationRolledBack,
+    Awaiting,
+    CheckStarted,
+    CompensationStalled,
+    Evidence,
+    ReviewDecision,
+    Status,
+    StepCompensated,
+    VendorGivenUp,
+)
+from kyc_service.settings import AvailableVendors, Settings
+from kyc_service.vendors.simulated import Magic, Simulated, magic_file_id
+
+Submit = Callable[..., Awaitable[UUID]]
+
+
+async def worked_off(app: App, application: UUID, *, seconds: float = 20) -> tuple[Status, Awaiting | None]:
+    """Run the worker until nothing is left that could go on by itself."""
+    work = asyncio.create_task(app.worker.run())
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                found = await app.applications.load("sandbox", application)
+                assert found
+                if found.state.awaiting not in (Awaiting.CHECKS, Awaiting.COMPENSATION):
+                    return found.state.status, found.state.awaiting
+                await asyncio.sleep(0.01)
+    finally:
+        app.worker.stop()
+        await work
+
+
+async def happened(app: App, application: UUID) -> list[str]:
+    return [type(one.event).__name__ for one in await app.applications.history("sandbox", application)]
+
+
+@pytest.mark.parametrize(
+    ("magic", "status", "awaiting"),
+    [
+        (Magic.VERIFIED, Status.VERIFIED, None),
+        (Magic.EXPIRED, Status.REJECTED, None),
+        (Magic.UNREADABLE, Status.IN_PROGRESS, Awaiting.RESUBMISSION),
+        (Magic.MISMATCH, Status.IN_PROGRESS, Awaiting.REVIEW),
+        (Magic.UNKNOWN_CODE, Status.IN_PROGRESS, Awaiting.REVIEW),
+        (Magic.NOT_PERFORMED, Status.IN_PROGRESS, Awaiting.REVIEW),
+        (Magic.EVERY_VENDOR_DOWN, Status.ROLLED_BACK, None),
+        (Magic.FIRST_VENDOR_DOWN, Status.VERIFIED, None),
+        (Magic.FLAKY, Status.VERIFIED, None),
+        (Magic.HANGS, Status.VERIFIED, None),
+    ],
+)
+async def test_each_magic_file_id_ends_as_documented(
+    app: App, submit: Submit, magic: Magic, status: Status, awaiting: Awaiting | None
+) -> None:
+    application = await submit(magic_file_id(magic))
+    assert await worked_off(app, application) == (status, awaiting)
+
+
+async def test_an_unknown_file_of_the_sandbox_is_verified_and_says_it_was_simulated(app: App, submit: Submit) -> None:
+    application = await submit(uuid4())
+    await worked_off(app, application)
+    found = await app.applications.load("sandbox", application)
+    assert found
+    assert found.state.evidence is Evidence.SIMULATED
+
+
+async def test_a_flaky_vendor_is_retried_without_a_word_in_the_log(app: App, submit: Submit) -> None:
+    application = await submit(magic_file_id(Magic.FLAKY))
+    await worked_off(app, application)
+    assert "VendorGivenUp" not in await happened(app, application)
+
+
+async def test_a_vendor_is_given_up_after_exactly_the_retries_that_are_allowed(
+    app: App, dsn: str, submit: Submit
+) -> None:
+    application = await submit(magic_file_id(Magic.FIRST_VENDOR_DOWN))
+    await worked_off(app, application)
+    with psycopg.connect(dsn) as superuser:
+        failures = superuser.execute(
+            "select failures from orders where kind = 'RunCheck' and payload ->> 'vendor' = 'simulated'"
+        ).fetchone()
+    assert failures == (app.settings.max_retries,)
+    events = [one.event for one in await app.applications.history("sandbox", application)]
+    assert VendorGivenUp(check="1.1", vendor="simulated", cause="VENDOR_UNAVAILABLE") in events
+
+
+async def test_a_rollback_has_a_receipt_for_every_step_newest_first(app: App, submit: Submit) -> None:
+    application = await submit(magic_file_id(Magic.EVERY_VENDOR_DOWN))
+    await worked_off(app, application)
+    events = [one.event for one in await app.applications.history("sandbox", application)]
+    undone = [event.step.vendor or event.step.name for event in events if isinstance(event, StepCompensated)]
+    assert undone == ["simulated_standby", "simulated", "claim-documents"]
+    assert isinstance(events[-1], ApplicationRolledBack)
+    assert all(done.receipt for done in events[-1].compensations)
+
+
+async def test_a_vendor_that_never_keeps_its_promise_is_given_up_one_day(
+    app: App, clock: Callable[..., None], dsn: str, submit: Submit
+) -> None:
+    application = await submit(magic_file_id(Magic.ANSWERS_LATER))
+    with pytest.raises(TimeoutError):
+        await worked_off(app, application, seconds=1)
+    assert (await happened(app, application))[-1] == CheckStarted.__name__
+    # the day after: the order that waited for it is due
+    with psycopg.connect(dsn, autocommit=True) as superuser:
+        superuser.execute("update orders set due_at = now() where kind = 'LapseAnswer'")
+    app_again = app.worker
+    app_again._stopping = False
+    assert await worked_off(app, application) == (Status.VERIFIED, None)
+    events = [one.event for one in await app.applications.history("sandbox", application)]
+    assert VendorGivenUp(check="1.1", vendor="simulated", cause="VENDOR_TIMEOUT") in events
+
+
+async def test_a_step_that_cannot_be_undone_is_told_to_an_operator_and_tried_on(
+    settings: Settings, caller: Caller
+) -> None:
+    class Stubborn(Simulated):
+        refusals = 6
+
+        async def cancel(self, key: UUID, reference: str | None) -> str:
+            if Stubborn.refusals:
+                Stubborn.refusals -= 1
+                raise RuntimeError("not today")
+            return await super().cancel(key, reference)
+
+    vendors = {**VENDORS, AvailableVendors.SIMULATED: lambda _: Stubborn("simulated")}
+    async with build(settings, vendors=vendors) as app:
+        from kyc_service.application.desk import Submission, View
+
+        down = Announced(doc_type="PASSPORT", file_id=magic_file_id(Magic.EVERY_VENDOR_DOWN), issued_country="NL")
+        view = await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=(down,)))
+        assert isinstance(view, View)
+        work = asyncio.create_task(app.worker.run())
+        ended = await app.desk.wait("sandbox", view.snapshot.id, 20)
+        app.worker.stop()
+        await work
+        assert ended.snapshot.state.status is Status.ROLLED_BACK
+        assert CompensationStalled.__name__ in await happened(app, view.snapshot.id)
+
+
+async def test_a_resubmission_is_checked_anew_and_can_verify(app: App, submit: Submit, caller: Caller) -> None:
+    application = await submit(magic_file_id(Magic.UNREADABLE))
+    await worked_off(app, application)
+    better = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
+    await app.desk.amend(caller, application, Amendment(documents=(better,)))
+    app.worker._stopping = False
+    assert await worked_off(app, application) == (Status.VERIFIED, None)
+
+
+async def test_a_reviewer_decides_with_a_note_that_only_reviewers_read(
+    app: App, submit: Submit, caller: Caller, dsn: str
+) -> None:
+    application = await submit(magic_file_id(Magic.MISMATCH))
+    await worked_off(app, application)
+    verdict = Verdict(decision=ReviewDecision.APPROVE, reason="CASE_REVIEW_APPROVED", note="married last year")
+    await app.desk.review(caller, application, verdict)
+    plain = await app.desk.history("sandbox", application, details=False)
+    detailed = await app.desk.history("sandbox", application, details=True)
+    assert {"note": "married last year"} not in [one.details for one in plain]
+    assert {"note": "married last year"} in [one.details for one in detailed]
+    with psycopg.connect(dsn) as superuser:
+        rows = superuser.execute("select data::text || meta::text from events").fetchall()
+    assert not any("married" in row[0] for row in rows)
+
+
+async def test_work_that_cannot_ever_be_done_is_buried_where_an_operator_finds_it(
+    app: App, dsn: str, submit: Submit
+) -> None:
+    application = await submit(uuid4())
+    with psycopg.connect(dsn, autocommit=True) as superuser:
+        superuser.execute("update keys set wrapped = null, destroyed_at = now(), destroy_reason = 'test'")
+    app.people._vault.forget("sandbox", (await app.applications.load("sandbox", application)).state.user_id)
+    work = asyncio.create_task(app.worker.run())
+    async with asyncio.timeout(10):
+        while not (await app.orders.backlog()).dead:  # noqa: ASYNC110 - the database rings no bell
+            await asyncio.sleep(0.02)
+    app.worker.stop()
+    await work
+    assert replace(await app.orders.backlog(), oldest_due=None).dead == 1
+
+
+async def test_an_order_that_this_release_does_not_know_stops_nobody_else(app: App, dsn: str, submit: Submit) -> None:
+    application = await submit(uuid4())
+    with psycopg.connect(dsn, autocommit=True) as superuser:
+        superuser.execute(
+            "insert into orders (tenant, id, stream, kind, payload, created_at, due_at)"
+            " values ('sandbox', gen_random_uuid(), %s, 'FromTheFuture', %s, now(), now() - interval '1 day')",
+            (application, Jsonb({})),
+        )
+    assert await worked_off(app, application) == (Status.VERIFIED, None)
