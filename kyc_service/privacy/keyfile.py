@@ -66,7 +66,6 @@ class KeyRing:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, 0o600)  # whatever the umask said
                 file.write(ring._text())
                 file.flush()
                 os.fsync(descriptor)

@@ -99,32 +99,19 @@ class Vault:
 
     async def adopt(self, stored: StoredKey) -> DataKey | Erased:
         """The key in a row that was just read, or its tombstone."""
-        if stored.wrapped is None:
-            self._keys.pop(stored.id, None)
-            return Erased(key_id=stored.id, at=stored.destroyed_at)
-        at_hand = self._at_hand(stored.id)
-        if at_hand and at_hand.owner == stored.owner:
-            return at_hand.key
-        forgotten = self._forgotten
-        secret = await self._manager.unwrap(
-            stored.owner.tenant,
-            Wrapped(version=stored.kek_version, blob=stored.wrapped),
-            _context(stored.owner, stored.id, stored.generation),
-        )
-        key = DataKey(id=stored.id, secret=secret)
-        self._keep(key, stored.owner, forgotten)
-        return key
+        return await self._adopt(stored, self._forgotten)
 
     async def key_for(self, owner: Owner) -> DataKey:
         """The key that new data of *owner* is sealed under, made and stored if there is none.
 
         The store is asked each time: data sealed under a key that was just destroyed elsewhere would be lost unnoticed.
         """
+        forgotten = self._forgotten
         newest = await self._store.newest(owner)
         if newest is None:
             _, drafted = await self.draft(owner)
             newest = await self._store.add(drafted)
-        key = await self.adopt(newest)
+        key = await self._adopt(newest, forgotten)
         if isinstance(key, Erased):
             raise SubjectErased("This person's data of this class was erased; nothing new is sealed under its key.")
         return key
@@ -191,10 +178,28 @@ class Vault:
         at_hand = self._at_hand(key_id)
         if at_hand:
             return at_hand.key  # another owner's key fails to open: the owner is associated data
+        forgotten = self._forgotten
         stored = await self._store.get(owner.tenant, key_id)
         if stored is None or stored.owner != owner:
             raise DecryptionError("The sealed data names a key that its owner never had.")
-        return await self.adopt(stored)
+        return await self._adopt(stored, forgotten)
+
+    async def _adopt(self, stored: StoredKey, forgotten: int) -> DataKey | Erased:
+        """The key in a row that was read when `forget` had been called *forgotten* times."""
+        if stored.wrapped is None:
+            self._keys.pop(stored.id, None)
+            return Erased(key_id=stored.id, at=stored.destroyed_at)
+        at_hand = self._at_hand(stored.id)
+        if at_hand and at_hand.owner == stored.owner:
+            return at_hand.key
+        secret = await self._manager.unwrap(
+            stored.owner.tenant,
+            Wrapped(version=stored.kek_version, blob=stored.wrapped),
+            _context(stored.owner, stored.id, stored.generation),
+        )
+        key = DataKey(id=stored.id, secret=secret)
+        self._keep(key, stored.owner, forgotten)
+        return key
 
     def _at_hand(self, key_id: UUID) -> _AtHand | None:
         at_hand = self._keys.get(key_id)

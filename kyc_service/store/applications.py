@@ -14,8 +14,10 @@ from kyc_service.application.ports import (
     AnsweredBefore,
     Cause,
     Change,
+    Drafted,
     KeyExists,
     LeaseLost,
+    PlannedOrder,
     Prepared,
     Recorded,
     Remembered,
@@ -34,18 +36,7 @@ HISTORY = """
     where tenant = %s and stream = %s
     order by version
 """
-APPEND = """
-    select append(
-        %(tenant)s, %(stream)s, %(expected)s, %(at)s, %(meta)s,
-        %(e_id)s::uuid[], %(e_type)s::text[], %(e_schema)s::smallint[], %(e_data)s::jsonb[], %(e_sealed)s::bytea[],
-        %(status)s, %(user)s, %(email)s, %(email_known)s, %(state)s, %(sealed)s,
-        %(o_id)s::uuid[], %(o_kind)s::text[], %(o_payload)s::jsonb[], %(o_due)s::timestamptz[],
-        %(f_order)s, %(f_lease)s,
-        %(k_id)s, %(k_subject)s, %(k_class)s, %(k_generation)s, %(k_version)s, %(k_wrapped)s,
-        %(i_client)s, %(i_key)s, %(i_fingerprint)s, %(i_entry)s, %(i_response)s, %(i_expires)s,
-        %(files)s::uuid[]
-    )
-"""
+APPEND = "select append(%s, %s, %s, %s, %s)"
 PREPARE = """
     select i.fingerprint, i.subject, i.entry, i.response,
            k.id, k.generation, k.kek_version, k.wrapped, k.destroyed_at,
@@ -186,47 +177,55 @@ def _snapshot(tenant: str, row: Sequence[Any]) -> Snapshot:
     )
 
 
-def _parameters(change: Change) -> dict[str, object]:
-    stored = [codec.encode(draft.event) for draft in change.events]
-    orders = [codec.encode_order(planned.order) for planned in change.orders]
-    key, answered, finished, state = change.key, change.answered, change.finished, change.state
-    return {
-        "tenant": change.tenant,
-        "stream": change.stream,
-        "expected": change.expected,
-        "at": change.at,
-        "meta": Jsonb(_meta(change.cause)),
-        "e_id": [draft.id for draft in change.events],
-        "e_type": [event.type for event in stored],
-        "e_schema": [event.schema for event in stored],
-        "e_data": [Jsonb(event.data) for event in stored],
-        "e_sealed": [event.sealed for event in stored],
-        "status": state.status.value,
-        "user": state.user_id,
-        "email": change.email_index,
-        "email_known": change.email_index is not None,
-        "state": Jsonb(codec.encode_state(state)),
-        "sealed": state.person.box,
-        "o_id": [planned.id for planned in change.orders],
-        "o_kind": [kind for kind, _ in orders],
-        "o_payload": [Jsonb(payload) for _, payload in orders],
-        "o_due": [planned.due_at for planned in change.orders],
-        "f_order": finished.id if finished else None,
-        "f_lease": finished.lease if finished else None,
-        "k_id": key.id if key else None,
-        "k_subject": key.owner.subject if key else None,
-        "k_class": key.owner.data_class.value if key else None,
-        "k_generation": key.generation if key else None,
-        "k_version": key.kek_version if key else None,
-        "k_wrapped": key.wrapped if key else None,
-        "i_client": answered.client if answered else None,
-        "i_key": answered.key if answered else None,
-        "i_fingerprint": answered.fingerprint if answered else None,
-        "i_entry": answered.entry if answered else None,
-        "i_response": answered.response if answered else None,
-        "i_expires": answered.expires_at if answered else None,
-        "files": list(change.claims),
+def _parameters(change: Change) -> tuple[object, ...]:
+    return change.tenant, change.stream, change.expected, change.at, Jsonb(_document(change))
+
+
+def _document(change: Change) -> dict[str, object]:
+    """The change in the shape that the append function reads."""
+    key, answered, finished = change.key, change.answered, change.finished
+    document: dict[str, object] = {
+        "meta": _meta(change.cause),
+        "events": [_event(draft) for draft in change.events],
+        "status": change.state.status.value,
+        "user": str(change.state.user_id),
+        "email": change.email_index.hex() if change.email_index is not None else None,
+        "state": codec.encode_state(change.state),
+        "sealed": change.state.person.box.hex(),
+        "orders": [_order(planned) for planned in change.orders],
+        "files": [str(file_id) for file_id in change.claims],
     }
+    if finished:
+        document["finished"] = {"id": str(finished.id), "lease": finished.lease}
+    if key and key.wrapped is not None:
+        document["key"] = {
+            "id": str(key.id),
+            "class": key.owner.data_class.value,
+            "generation": key.generation,
+            "kek_version": key.kek_version,
+            "wrapped": key.wrapped.hex(),
+        }
+    if answered:
+        document["answer"] = {
+            "client": answered.client,
+            "key": answered.key,
+            "fingerprint": answered.fingerprint.hex(),
+            "entry": str(answered.entry),
+            "response": answered.response.hex(),
+            "expires": answered.expires_at.isoformat(),
+        }
+    return document
+
+
+def _event(draft: Drafted) -> dict[str, object]:
+    stored = codec.encode(draft.event)
+    sealed = stored.sealed.hex() if stored.sealed is not None else None
+    return {"id": str(draft.id), "type": stored.type, "schema": stored.schema, "data": stored.data, "sealed": sealed}
+
+
+def _order(planned: PlannedOrder) -> dict[str, object]:
+    kind, payload = codec.encode_order(planned.order)
+    return {"id": str(planned.id), "kind": kind, "payload": payload, "due": planned.due_at.isoformat()}
 
 
 def _meta(cause: Cause) -> dict[str, str]:

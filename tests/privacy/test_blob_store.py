@@ -114,13 +114,26 @@ async def test_a_cancelled_upload_leaves_nothing_behind(
 async def test_an_upload_cancelled_while_it_is_written_leaves_nothing_behind(
     blob_store: BlobStore, path: str, key: DataKey, pieces: Pieces, kept: Kept
 ) -> None:
-    for steps in (50, 90, 130, 170, 210):  # some of them within a write, some between two
-        upload = asyncio.ensure_future(blob_store.put(path, pieces(bytes(MULTIPART), 65536), key, CONTEXT))
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        assert upload.cancel()
+    async def cancelled(after: int, delay: float) -> None:
+        """An upload that is given up *delay* seconds after so many pieces."""
+
+        async def source() -> AsyncIterator[bytes]:
+            taken = 0
+            async for piece in pieces(bytes(MULTIPART), 65536):
+                taken += 1
+                if taken == after:
+                    asyncio.get_running_loop().call_later(delay, upload.cancel)
+                yield piece
+            await asyncio.Event().wait()
+
+        upload = asyncio.ensure_future(blob_store.put(path, source(), key, CONTEXT))
         with pytest.raises(asyncio.CancelledError):
             await upload
+
+    # The sixth megabyte begins the multipart upload: cancelled within that request, it must still be undone.
+    for after in (81, 97, 113):
+        for delay in (0, 0.0002, 0.0005, 0.001, 0.002, 0.004):
+            await cancelled(after, delay)
     assert kept() == {}
 
 
