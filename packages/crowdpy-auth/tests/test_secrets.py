@@ -1,6 +1,7 @@
 """No token and no secret is ever shown."""
 
 import copy
+import functools
 import logging
 import pickle
 import pprint
@@ -41,6 +42,11 @@ def test_nothing_that_prints_an_auth_prints_its_secrets(
     for shown in (repr(auth), str(auth), f"{auth}", pprint.pformat(vars(auth)), caplog.text):
         assert is_hidden(shown)
     assert "***" in repr(auth)
+
+
+def test_a_provider_that_carries_a_secret_is_not_shown() -> None:
+    auth = CrowdPayAuth(provider=functools.partial(str, TOKEN))
+    assert is_hidden(pprint.pformat(vars(auth)) + repr(auth))
 
 
 def test_an_auth_can_be_neither_pickled_nor_copied(auth: CrowdPayAuth) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 import pytest
 from crowdpy_auth import CrowdPayAuth, TokenError
+from crowdpy_auth.flight import Flight
 
 if TYPE_CHECKING:
     from conftest import Company, Credentials, Request, Response
@@ -218,6 +219,8 @@ async def test_any_number_of_leaders_may_be_cancelled(company: "Company", auth: 
 
 async def test_a_cancelled_follower_disturbs_nobody(company: "Company", auth: CrowdPayAuth) -> None:
     gate = Gate(company)
+    disturbances: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: disturbances.append(context))
     async with company.async_client(auth, gate.handle) as client:
         tasks = [asyncio.create_task(client.get("/")) for _ in range(3)]
         await until_async(lambda: waiting(auth) == 2)
@@ -226,6 +229,7 @@ async def test_a_cancelled_follower_disturbs_nobody(company: "Company", auth: Cr
         gate.opened.set()
         assert [(await tasks[0]).status_code, (await tasks[2]).status_code] == [200, 200]
     assert company.issued == 1
+    assert disturbances == []
 
 
 async def test_a_leader_that_is_cancelled_inside_its_provider_leaves_nothing_behind(company: "Company") -> None:
@@ -464,6 +468,13 @@ def test_who_waited_for_one_stuck_fetch_after_another_gives_up(company: "Company
         others = [outcome.exception(SOON) or outcome.result() for outcome in outcomes]
         assert all(other == 200 or isinstance(other, TokenError) for other in others)
         assert client.get("/").status_code == 200
+
+
+async def test_nobody_waits_for_a_fetch_that_has_just_ended() -> None:
+    flight = Flight(None)
+    flight.land()
+    in_thread(lambda: flight.wait(FOREVER)).result(SOON)
+    await asyncio.wait_for(flight.wait_async(FOREVER), SOON)
 
 
 # ── everything at once ────────────────────────────────────────────────────────────
