@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import httpx2
-import structlog
 
 from kyc_service.access import tokens
 from kyc_service.access.development import DevelopmentIssuer
@@ -37,11 +36,16 @@ from kyc_service.store.orders import Orders
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Simulated
 
-log = structlog.get_logger("kyc.bootstrap")
-
 
 class SettingsRefused(Exception):
     """The settings cannot be used; the message says which, why, and what to set instead."""
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What must be said loudly by every process that serves requests with these settings."""
+    if settings.production or settings.jwt_public_key_url:
+        return []
+    return [DevelopmentIssuer(settings).warning()]
 
 
 @record
@@ -63,6 +67,7 @@ class App:
     people: People
     desk: Desk
     cabinet: Cabinet
+    documents: DocumentVault
     verifier: Verifier
     policy: PolicyEngine
     worker: Worker
@@ -208,6 +213,7 @@ async def build(
                 clock=clock,
             ),
             cabinet=cabinet,
+            documents=documents,
             verifier=await _verifier(settings, stack),
             policy=RegoPolicy(read_bundle()),
             worker=Worker(
@@ -249,8 +255,7 @@ async def _verifier(settings: Settings, stack: AsyncExitStack) -> Verifier:
         client = await stack.enter_async_context(httpx2.AsyncClient())
         source = key_source(settings.jwt_public_key_url, client)
     else:
-        source = issuer = await asyncio.to_thread(DevelopmentIssuer, settings)
-        log.warning(issuer.warning())
+        source = await asyncio.to_thread(DevelopmentIssuer, settings)
     keys = JsonWebKeys(source, frozenset(settings.jwt_algorithms))
     stack.push_async_callback(keys.close)
     return Verifier(

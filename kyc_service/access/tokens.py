@@ -89,6 +89,8 @@ class Verifier:
             return principal
         if len(token) > LONGEST_TOKEN:
             raise AuthError(Refusal.TOO_LONG)
+        if not token.isascii():
+            raise AuthError(Refusal.MALFORMED)
         kid, algorithm = _header(token)
         key = await self._keys.key(kid)
         generation = self._keys.generation
@@ -164,9 +166,9 @@ def _header(token: str) -> tuple[str, str]:
 
 
 def _json_header(token: str) -> object:
-    encoded, dot, _ = token.partition(".")
+    encoded = token.partition(".")[0]
     try:
-        decoded: object = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))) if dot else None
+        decoded: object = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except (ValueError, RecursionError):
         return None
     return decoded

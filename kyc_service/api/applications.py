@@ -4,15 +4,28 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kyc_service.api import cursors, forms, headers, representation
+from kyc_service.api.contract import (
+    DECIDED,
+    DOCUMENT,
+    HAPPENED,
+    KEYED,
+    READING,
+    SHOWN,
+    SUBMISSION,
+    USER,
+    VERIFIED,
+    Body,
+    Operation,
+    Success,
+)
 from kyc_service.api.problems import Fault, Refused
-from kyc_service.api.routes import Call, Route
+from kyc_service.api.routes import JSON, Call, Route
 from kyc_service.application.desk import Again, Amendment, Announced, Keyed, Submission, Verdict, View
 from kyc_service.application.handle import StaleVersion
 from kyc_service.application.ports import Snapshot
@@ -21,7 +34,7 @@ from kyc_service.store.applications import Page
 
 PATH = "/v1/kyc/applications"
 MERGE_PATCH = ("application/merge-patch+json", "application/json")
-RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 DEFAULT_LIMIT, LARGEST_LIMIT = 25, 100
 
 
@@ -286,3 +299,196 @@ async def _expected(call: Call, identity: UUID) -> int | None:
     if present.snapshot.version not in versions:
         raise StaleVersion
     return present.snapshot.version
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────
+
+FOUND = ("application_not_found", "person_erased")
+ONE = "/{application_id}"
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=PATH,
+        action="application.submit",
+        handler=submit,
+        documented=Operation(
+            name="submitApplication",
+            tag="applications",
+            summary="Submit a new application",
+            description="The verification starts by itself as soon as there is a document; upload its picture first. "
+            "With `Prefer: wait=N` the answer tells the outcome, if there is one in time.",
+            parameters=("IdempotencyKey", "Prefer"),
+            body=Body(
+                media_types=JSON,
+                schema="NewApplication",
+                examples={
+                    "complete": SUBMISSION,
+                    "shortest": {"user_id": USER, "email": "alice@example.com", "documents": []},
+                },
+            ),
+            successes={
+                201: Success(
+                    description="Submitted.",
+                    schema="Application",
+                    example=SHOWN,
+                    headers=("Location", "ETag", "Idempotent-Replayed", "Preference-Applied"),
+                )
+            },
+            problems=(*READING, *KEYED, "document_missing", "simulated_vendor_refused", "contended", "person_erased"),
+        ),
+    ),
+    Route(
+        method="GET",
+        path=PATH,
+        action="application.list",
+        handler=listed,
+        documented=Operation(
+            name="listApplications",
+            tag="applications",
+            summary="List applications",
+            description="The applications of your tenant, newest first. A cursor is good for the filters that it was "
+            "made with.",
+            parameters=("Status", "UserId", "CreatedFrom", "CreatedTo", "Limit", "Cursor"),
+            successes={
+                200: Success(
+                    description="One page.",
+                    schema="ApplicationPage",
+                    example={"data": [SHOWN], "next_cursor": None, "has_more": False},
+                    headers=("Link",),
+                )
+            },
+            problems=("cursor_invalid", "validation_failed"),
+        ),
+    ),
+    Route(
+        method="POST",
+        path=f"{PATH}:search",
+        action="application.search",
+        handler=search,
+        documented=Operation(
+            name="searchApplications",
+            tag="applications",
+            summary="Find applications by e-mail address",
+            description="The address is compared without regard to case, and never in clear: it is found through a "
+            "keyed index.",
+            body=Body(media_types=JSON, schema="EmailSearch", examples={"address": {"email": "alice@example.com"}}),
+            successes={
+                200: Success(
+                    description="One page.",
+                    schema="ApplicationPage",
+                    example={"data": [SHOWN], "next_cursor": None, "has_more": False},
+                )
+            },
+            problems=(*READING, "cursor_invalid"),
+        ),
+    ),
+    Route(
+        method="GET",
+        path=PATH + ONE,
+        action="application.read",
+        handler=read,
+        documented=Operation(
+            name="readApplication",
+            tag="applications",
+            summary="Retrieve a single application",
+            description="With `Prefer: wait=N`, as soon as it is decided; with `If-None-Match`, only if it has changed.",
+            parameters=("ApplicationId", "Prefer", "IfNoneMatch"),
+            successes={
+                200: Success(
+                    description="The application.",
+                    schema="Application",
+                    example=DECIDED,
+                    headers=("ETag", "Preference-Applied"),
+                ),
+                304: Success(description="Not modified.", headers=("ETag",)),
+            },
+            problems=FOUND,
+        ),
+    ),
+    Route(
+        method="PATCH",
+        path=PATH + ONE,
+        action="application.amend",
+        handler=amend,
+        documented=Operation(
+            name="amendApplication",
+            tag="applications",
+            summary="Update a pending application",
+            description="A JSON merge patch (RFC 7396) of `email`, `documents` and `applicant`, while the application "
+            "is `PENDING` or awaits a resubmission. New documents start a new round of checks.",
+            parameters=("ApplicationId", "IfMatch"),
+            body=Body(
+                media_types=MERGE_PATCH,
+                schema="ApplicationPatch",
+                examples={
+                    "add a document": {"documents": [DOCUMENT]},
+                    "forget the address": {"applicant": {"address": None}},
+                },
+            ),
+            successes={
+                200: Success(
+                    description="The application as it is now.", schema="Application", example=SHOWN, headers=("ETag",)
+                )
+            },
+            problems=(
+                *READING,
+                *FOUND,
+                "application_not_amendable",
+                "contended",
+                "document_missing",
+                "simulated_vendor_refused",
+                "version_stale",
+            ),
+        ),
+    ),
+    Route(
+        method="POST",
+        path=f"{PATH}{ONE}/review",
+        action="application.review",
+        handler=review,
+        documented=Operation(
+            name="reviewApplication",
+            tag="applications",
+            summary="Decide what the checks left open",
+            description="Only while the application awaits a review. The reason is a code of the catalogue; the note "
+            "is for colleagues.",
+            parameters=("ApplicationId", "IdempotencyKey", "IfMatch"),
+            body=Body(
+                media_types=JSON,
+                schema="Review",
+                examples={
+                    "approve": {"decision": "approve", "reason": "CASE_REVIEW_APPROVED"},
+                    "reject": {"decision": "reject", "reason": "CASE_REVIEW_REJECTED", "note": "Called back twice."},
+                    "ask for another picture": {"decision": "resubmit", "reason": "IMAGE_BLURRED"},
+                },
+            ),
+            successes={
+                200: Success(
+                    description="The application as it is now.",
+                    schema="Application",
+                    example=VERIFIED,
+                    headers=("ETag", "Idempotent-Replayed"),
+                )
+            },
+            problems=(*READING, *KEYED, *FOUND, "application_not_in_review", "contended", "version_stale"),
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{PATH}{ONE}/history",
+        action="application.history",
+        handler=history,
+        documented=Operation(
+            name="readHistory",
+            tag="applications",
+            summary="Everything that happened to an application",
+            description="Every event in order, with what was broadcast for it. This is the compliance view: it also "
+            "tells reasons that an applicant must not learn.",
+            parameters=("ApplicationId", "Details"),
+            successes={
+                200: Success(description="The events.", schema="History", example={"data": [HAPPENED]}),
+            },
+            problems=("application_not_found", "validation_failed"),
+        ),
+    ),
+)

@@ -1,13 +1,13 @@
 """Pictures of documents over HTTP: streamed in and streamed out, never whole in memory and never in a temporary file."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.responses import Response, StreamingResponse
 
 from kyc_service.api import headers, representation
+from kyc_service.api.contract import STORED, Body, Operation, Success
 from kyc_service.api.problems import Refused
-from kyc_service.api.routes import Call, chunks, refuse_larger
+from kyc_service.api.routes import Call, Route, chunks, refuse_larger
 from kyc_service.application.desk import Again
 from kyc_service.application.files import FileNotFound, FileView, KeyedUpload
 
@@ -59,13 +59,81 @@ async def _download(call: Call, view: FileView, given: dict[str, str]) -> Respon
     )
 
 
-async def _continued(first: bytes, content: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-    async with aclosing(content) as rest:  # also when nobody reads to the end
+async def _continued(first: bytes, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
         yield first
-        async for chunk in rest:
+        async for chunk in content:
             yield chunk
+    finally:
+        if isinstance(content, AsyncGenerator):  # nobody may have read to the end
+            await content.aclose()
 
 
 def _created(view: FileView) -> Response:
     location = representation.location("files", view.id)
     return representation.created(representation.file(view), location, f'"{view.sha256}.json"')
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=PATH,
+        action="file.upload",
+        handler=upload,
+        documented=Operation(
+            name="uploadFile",
+            tag="files",
+            summary="Upload a picture of a document",
+            description="The body is the file itself. It is encrypted as it comes in, and its `id` is the `file_id` of "
+            "a document.",
+            parameters=("IdempotencyKey",),
+            body=Body(media_types=tuple(EXTENSIONS)),
+            successes={
+                201: Success(
+                    description="Stored.",
+                    schema="StoredFile",
+                    example=STORED,
+                    headers=("Location", "ETag", "Idempotent-Replayed"),
+                )
+            },
+            problems=(
+                "request_invalid",
+                "idempotency_key_invalid",
+                "idempotency_key_reused",
+                "file_not_found",
+                "contended",
+                "file_too_large",
+                "file_type_unsupported",
+                "media_type_unsupported",
+                "file_empty",
+                "file_type_mismatch",
+                "files_unavailable",
+            ),
+        ),
+    ),
+    Route(
+        method="GET",
+        path=PATH + "/{file_id}",
+        action="file.read",
+        handler=read,
+        documented=Operation(
+            name="readFile",
+            tag="files",
+            summary="Retrieve a file, or what is known of it",
+            description="`Accept: application/json` gets what is known of the file; anything else gets the file "
+            "itself, decrypted, which needs the permission to download.",
+            parameters=("FileId", "IfNoneMatch"),
+            successes={
+                200: Success(
+                    description="The file, or what is known of it.",
+                    schema="StoredFile",
+                    example=STORED,
+                    raw=tuple(EXTENSIONS),
+                    headers=("ETag", "Content-Disposition"),
+                ),
+                304: Success(description="Not modified.", headers=("ETag",)),
+            },
+            problems=("file_not_found", "not_acceptable", "files_unavailable"),
+        ),
+    ),
+)

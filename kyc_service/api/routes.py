@@ -12,6 +12,7 @@ from starlette.responses import Response
 from kyc_service.access.policy import Question
 from kyc_service.access.principal import Principal
 from kyc_service.api import headers
+from kyc_service.api.contract import Operation
 from kyc_service.api.gate import Exchange
 from kyc_service.api.problems import Fault, Refused
 from kyc_service.application.desk import Caller
@@ -80,7 +81,6 @@ class Call:
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
-Documented: TypeAlias = Mapping[str, object]
 
 
 @record
@@ -91,7 +91,7 @@ class Route:
     path: str
     action: str
     handler: Handler
-    documented: Documented
+    documented: Operation
 
 
 @record
@@ -100,7 +100,7 @@ class PublicRoute:
 
     path: str
     handler: Callable[[Request], Awaitable[Response]]
-    documented: Documented | None = None  # None: a page for people
+    documented: Operation | None = None  # None: a page for people
 
 
 async def admit(request: Request, action: str) -> Call:

@@ -72,7 +72,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def processes_over(folder: Path) -> Mapping[int, str]:

@@ -47,13 +47,17 @@ class _Comparison:
             return
         before, after = old.get("$ref"), new.get("$ref")
         if isinstance(before, str) and isinstance(after, str):
-            if before != after:
-                yield f"{at}: refers to {after!r} instead of {before!r}"
-                return
-            if before in self._compared:
-                return
+            yield from self._references(before, after, at)
+            yield from self._resolved(_beside(old), _beside(new), at)
+        else:  # at most one of them refers: a definition may be written in place, or given a name
+            yield from self._resolved(_resolve(self._old, old), _resolve(self._new, new), at)
+
+    def _references(self, before: str, after: str, at: str) -> Iterator[str]:
+        if before != after:
+            yield f"{at}: refers to {after!r} instead of {before!r}"
+        elif before not in self._compared:
             self._compared.add(before)
-        yield from self._resolved(_resolve(self._old, old), _resolve(self._new, new), at)
+            yield from self._resolved(_resolve(self._old, {"$ref": before}), _resolve(self._new, {"$ref": after}), at)
 
     def _resolved(self, old: Schema, new: Schema, at: str) -> Iterator[str]:
         yield from _types(old, new, at)
@@ -167,24 +171,34 @@ def _is_narrower(keyword: str, before: object, after: object) -> bool:
     return after > before if keyword in LOWER_BOUNDS else after < before
 
 
+def _beside(schema: Schema) -> Schema:
+    """What *schema* says beside its reference."""
+    return {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
+
+
 def _resolve(document: Schema, schema: Schema) -> Schema:
-    """*schema* with its reference replaced by the definition; keywords beside the reference are kept."""
+    """*schema* with the definition that it refers to in place of the reference."""
     seen: set[str] = set()
     while isinstance(reference := schema.get("$ref"), str):
-        if reference in seen or not reference.startswith("#"):
+        if reference in seen:
             raise UnresolvableReference(reference)
         seen.add(reference)
-        target: object = document
-        for step in reference.removeprefix("#").split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(target, Mapping) or name not in target:
-                raise UnresolvableReference(reference)
-            target = target[name]
-        if not isinstance(target, Mapping):
-            raise UnresolvableReference(reference)
-        beside = {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
-        schema = {**target, **beside}
+        target, beside = _definition(document, reference), _beside(schema)
+        contested = target.keys() & beside.keys() - ANNOTATIONS
+        schema = {"allOf": [target, beside]} if contested else {**target, **beside}
     return schema
+
+
+def _definition(document: Schema, reference: str) -> Schema:
+    if not reference.startswith("#"):
+        raise UnresolvableReference(reference)
+    target: object = document
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        target = target.get(name) if isinstance(target, Mapping) else None
+    if not isinstance(target, Mapping):
+        raise UnresolvableReference(reference)
+    return target
 
 
 def _object(schema: Schema, keyword: str) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]  # it has no stubs here
 import pytest
@@ -24,10 +25,31 @@ def test_a_committed_schema_is_what_the_models_give(current: Mapping[str, Schema
     assert render(load(name)) == render(current[name]), "run: python -m crowdpay_contracts.schemas --write"
 
 
+def command(*arguments: str) -> tuple[int, list[str]]:
+    """What `python -m crowdpay_contracts.schemas` ends with and prints."""
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "crowdpay_contracts.schemas", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.stderr == ""
+    return finished.returncode, finished.stdout.splitlines()
+
+
 def test_the_command_finds_nothing_stale() -> None:
-    command = [sys.executable, "-m", "crowdpay_contracts.schemas"]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+    assert command() == (0, [])
+
+
+def test_the_command_writes_what_is_missing_and_finds_what_is_stale(tmp_path: Path) -> None:
+    folder = ("--folder", str(tmp_path))
+    assert command("--write", *folder) == (0, [f"written: {name}.json" for name in NAMES])
+    assert {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()} == {
+        name: load(name) for name in NAMES
+    }
+    assert command(*folder) == (0, [])
+    (tmp_path / "KycEvent.json").write_text("{}", encoding="utf-8")
+    assert command(*folder) == (1, ["stale: KycEvent.json"])
 
 
 @pytest.mark.parametrize("name", NAMES)

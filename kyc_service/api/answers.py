@@ -1,0 +1,112 @@
+"""What clients get: the shapes of the answers, for the OpenAPI document; `representation` writes them without a detour."""
+
+from typing import Annotated
+from uuid import UUID
+
+from crowdpay_contracts import KycApplication
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from kyc_service.api.forms import Applicant
+from kyc_service.domain.application import Awaiting, Evidence
+
+
+class Answer(BaseModel):
+    """What every answer has in common: members may be added later, so ignore those that you do not know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class ToldReason(Answer):
+    """Why, in a code and in a sentence that the applicant may read."""
+
+    code: str = Field(description="The set is open. `UNSPECIFIED` says nothing, on purpose.", examples=["DOC_EXPIRED"])
+    text: str
+
+
+class Application(KycApplication):
+    """An application as its tenant sees it: the shared contract, and what this service adds to it."""
+
+    reason: str | None = Field(description="The text of the first of the `reasons`.")
+    updated_at: AwareDatetime
+    version: int = Field(ge=1, description='Grows with every event; the entity tag is `"v<version>"`.')
+    awaiting: Awaiting | None = Field(description="What an application that is not over yet is waiting for.")
+    reasons: list[ToldReason]
+    evidence: Evidence = Field(description="What the decision rests on; only `live` is about a real person.")
+    retryable: bool = Field(description="Whether the applicant can mend the outcome, or may apply again.")
+    applicant: Applicant | None = Field(description="As submitted.")
+
+
+class ApplicationPage(Answer):
+    """One page of a list, newest first."""
+
+    data: list[Application]
+    next_cursor: str | None = Field(description="Send it as `cursor` to get the next page with the same filters.")
+    has_more: bool
+
+
+class HistoryEvent(Answer):
+    """One thing that happened."""
+
+    version: int = Field(ge=1)
+    id: UUID
+    type: str = Field(description="The set is open.", examples=["ApplicationSubmitted"])
+    at: AwareDatetime
+    actor: str = Field(description="Who caused it: the subject of a token, or the service itself.")
+    causation: str = Field(description="The request or the order that caused it.")
+    published: str | None = Field(description="The event that the rest of the company got for it, if any.")
+    data: dict[str, JsonValue] = Field(description="The facts, free of personal data.")
+    details: dict[str, JsonValue] | None = Field(
+        None, description="With `details=true`: findings and notes, which hold personal data."
+    )
+
+
+class History(Answer):
+    """Everything that happened, in order."""
+
+    data: list[HistoryEvent]
+
+
+class StoredFile(Answer):
+    """What is known of an uploaded file."""
+
+    id: UUID = Field(description="The `file_id` of a document.")
+    media_type: str = Field(examples=["image/jpeg"])
+    size: int = Field(ge=1, description="In bytes.")
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    created_at: AwareDatetime
+
+
+class Health(Answer):
+    """The process runs."""
+
+    status: str = Field(examples=["ok"])
+
+
+class Readiness(Answer):
+    """Whether requests can be carried out, and by which check not."""
+
+    status: str = Field(examples=["ok"])
+    checks: dict[str, bool]
+
+
+class ProblemFault(Answer):
+    """One part of the request that is wrong. The value that was sent is never repeated."""
+
+    code: str = Field(examples=["missing"])
+    detail: str
+    pointer: str | None = Field(None, description="A JSON pointer into the body (RFC 6901), as a URI fragment.")
+    parameter: str | None = Field(None, description="The query parameter; empty for one that is not known.")
+    header: str | None = None
+
+
+class Problem(Answer):
+    """What went wrong (RFC 9457). `code` is stable; the sentences are for people and may change."""
+
+    type: str = Field(json_schema_extra={"format": "uri-reference"})
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str
+    request_id: str = Field(description="Also in `X-Request-Id`. Tell it to whoever helps you.")
+    trace_id: str | None = Field(None, description="The trace of your `traceparent`.")
+    errors: list[ProblemFault] | None = None

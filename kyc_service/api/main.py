@@ -1,0 +1,124 @@
+"""The HTTP application. Importing it does no work: settings are read and adapters made when the server starts it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import Protocol
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from kyc_service import bootstrap
+from kyc_service.api import applications, documentation, files, health, openapi, problems
+from kyc_service.api.gate import Exchange, Gate
+from kyc_service.api.problems import STATUSES, Refused
+from kyc_service.api.routes import PublicRoute, Route, admit
+from kyc_service.bootstrap import App
+from kyc_service.settings import Settings
+
+ROUTES: tuple[Route, ...] = (*applications.ROUTES, *files.ROUTES)
+PUBLIC: tuple[PublicRoute, ...] = (
+    *health.PUBLIC,
+    PublicRoute(path="/openapi.json", handler=documentation.document),
+    PublicRoute(path="/docs", handler=documentation.page),
+    PublicRoute(path="/docs/problems", handler=documentation.problems),
+    PublicRoute(path="/docs/assets/{name}", handler=documentation.asset),
+)
+
+
+class Build(Protocol):
+    """Makes the app out of settings; `bootstrap.build` does."""
+
+    def __call__(self, settings: Settings) -> AbstractAsyncContextManager[App]: ...
+
+
+def create_app(settings: Settings | None = None, build: Build = bootstrap.build) -> FastAPI:
+    """The application, for a server to start; without *settings* they are read from the environment then."""
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        logging.getLogger("uvicorn.access").disabled = True  # it would log queries; the gate logs requests
+        async with AsyncExitStack() as stack:
+            api.state.kyc = app = await stack.enter_async_context(build(settings or Settings()))
+            await stack.enter_async_context(_background(app))
+            yield
+
+    api = FastAPI(
+        title="KYC Service",
+        version=openapi.VERSION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _refused},
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    for route in ROUTES:
+        _offer(api, route.path, route.method, _guarded(route))
+    for public in PUBLIC:
+        _offer(api, public.path, "GET", public.handler)
+    described = openapi.document(ROUTES, PUBLIC)
+    api.openapi = lambda: described  # type: ignore[method-assign]  # the documented way to extend it
+    api.add_middleware(Gate)
+    return api
+
+
+def _offer(api: FastAPI, path: str, method: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+    methods = ["GET", "HEAD"] if method == "GET" else [method]
+    api.add_api_route(path, endpoint, methods=methods, response_model=None, include_in_schema=False)
+
+
+def _guarded(route: Route) -> Callable[[Request], Awaitable[Response]]:
+    """The route's handler behind the question who is asking and whether they may."""
+
+    async def endpoint(request: Request) -> Response:
+        return await route.handler(await admit(request, route.action))
+
+    return endpoint
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """What the router refuses by itself: unknown addresses and methods."""
+    exchange: Exchange = request.scope["kyc.exchange"]
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = STATUSES.get(status, "request_invalid" if status < 500 else "internal_error")
+    offered = {"Allow": ", ".join(_allowed(request))} if status == 405 else {}
+    return problems.answer(Refused(code, headers=offered), exchange.place)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method that the address offers; the router itself would name those of one route only."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return sorted(methods)
+
+
+@asynccontextmanager
+async def _background(app: App) -> AsyncIterator[None]:
+    """Ring for the workers elsewhere; in development, also be one."""
+    tasks = [asyncio.create_task(app.bells.carry(), name="carry the bells")]
+    working = app.settings.inline_worker and not app.settings.production
+    worker = asyncio.create_task(app.worker.run(), name="worker") if working else None
+    if worker:
+        tasks.append(asyncio.create_task(app.bells.listen(), name="listen to the bells"))
+    try:
+        yield
+    finally:
+        app.worker.stop()
+        if worker:
+            await worker
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+app = create_app()
