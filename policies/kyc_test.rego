@@ -55,6 +55,11 @@ test_an_unknown_action_is_denied_to_every_role if {
 	authz.decision == no("unknown_action") with input as asked(roles, "application.destroy")
 }
 
+test_granting_an_unknown_action_by_mistake_gives_nothing if {
+	question := asked(["reader"], "application.destroy")
+	authz.decision == no("unknown_action") with input as question with data.kyc.roles as {"reader": [question.action]}
+}
+
 test_another_tenant_is_denied_to_every_role if {
 	roles := [role | some role, _ in data.kyc.roles]
 	question := {"action": "application.read", "roles": roles, "same_tenant": false}

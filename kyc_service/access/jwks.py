@@ -177,15 +177,16 @@ def _usable(entry: Mapping[str, object], allowed: frozenset[str]) -> Verificatio
         key = jwt.PyJWK(dict(entry), algorithm=min(algorithms)).key
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
+    # A private key that somebody published by mistake is no PublicKey, and gone with it.
     if not isinstance(key, PublicKey) or (isinstance(key, RSAPublicKey) and key.key_size < SMALLEST_RSA):
         return None
     return VerificationKey(key=key, algorithms=algorithms)
 
 
 def _for_verifying(entry: Mapping[str, object]) -> bool:
-    """Whether *entry* has a name, is public, and is meant for signatures."""
+    """Whether *entry* has a name and is meant for signatures."""
     kid, operations = entry.get("kid"), entry.get("key_ops", ["verify"])
-    if not isinstance(kid, str) or not kid or "d" in entry or entry.get("use", "sig") != "sig":
+    if not isinstance(kid, str) or not kid or entry.get("use", "sig") != "sig":
         return False
     return isinstance(operations, list) and "verify" in operations
 

@@ -118,11 +118,8 @@ class Verifier:
 
     def _remember(self, token: str, principal: Principal, lifetime: float, generation: int) -> None:
         # On the clock that never goes back, so that setting the wall clock cannot prolong a token; and never beyond
-        # the keys themselves. The leeway is for clocks that differ, not for staying: an expired token is not kept.
-        clock = self._clock()
-        until = min(clock + min(lifetime, REMEMBERED_SECONDS), self._keys.expires)
-        if until <= clock:
-            return
+        # the keys themselves. The leeway is for clocks that differ and prolongs nothing here.
+        until = min(self._clock() + min(lifetime, REMEMBERED_SECONDS), self._keys.expires)
         digest = sha256(token.encode()).digest()
         self._remembered[digest] = Remembered(principal=principal, until=until, generation=generation)
         self._remembered.move_to_end(digest)

@@ -1,4 +1,4 @@
-"""What clients get: the shapes of the answers, for the OpenAPI document; `representation` writes them without a detour."""
+"""What clients get: the shapes of the answers, for the OpenAPI document; `representation` writes them itself."""
 
 from typing import Annotated
 from uuid import UUID

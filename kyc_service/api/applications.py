@@ -391,7 +391,7 @@ ROUTES: tuple[Route, ...] = (
             name="readApplication",
             tag="applications",
             summary="Retrieve a single application",
-            description="With `Prefer: wait=N`, as soon as it is decided; with `If-None-Match`, only if it has changed.",
+            description="With `Prefer: wait=N`, as soon as it is decided; with `If-None-Match`, only if it changed.",
             parameters=("ApplicationId", "Prefer", "IfNoneMatch"),
             successes={
                 200: Success(

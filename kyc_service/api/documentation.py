@@ -1,4 +1,4 @@
-"""The documentation that the service shows of itself: the OpenAPI document, a page to try it, and every problem explained.
+"""What the service shows of itself: the OpenAPI document, a page to try it on, and every problem explained.
 
 Everything comes from this package, so that it works offline and under a policy that allows no foreign script.
 """
@@ -38,7 +38,8 @@ PAGE = """<!doctype html>
 # Relative addresses, so that the pages also work behind a proxy that puts a prefix before them.
 UI = PAGE.format(
     title="KYC Service API",
-    head='<link rel="stylesheet" href="docs/assets/swagger-ui.css">\n<link rel="stylesheet" href="docs/assets/page.css">',
+    head='<link rel="stylesheet" href="docs/assets/swagger-ui.css">\n'
+    '<link rel="stylesheet" href="docs/assets/page.css">',
     body='<div id="ui"></div>\n<script src="docs/assets/swagger-ui-bundle.js"></script>\n'
     '<script src="docs/assets/start.js"></script>',
 )

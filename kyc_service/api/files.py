@@ -1,4 +1,4 @@
-"""Pictures of documents over HTTP: streamed in and streamed out, never whole in memory and never in a temporary file."""
+"""Pictures of documents over HTTP: streamed in and out, never whole in memory and never in a temporary file."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 

@@ -108,7 +108,7 @@ class Review(Form):
     reason: str = Field(
         description="A reason code of the catalogue.",
         examples=["CASE_REVIEW_APPROVED"],
-        json_schema_extra={"enum": sorted(REASONS)},
+        json_schema_extra={"enum": [*sorted(REASONS)]},
     )
     note: Annotated[str, StringConstraints(max_length=4000, pattern=NOTE)] | None = Field(
         None, description="For colleagues; it is kept encrypted and never shown to the applicant."

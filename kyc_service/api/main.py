@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
+import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,7 +19,10 @@ from kyc_service.api.gate import Exchange, Gate
 from kyc_service.api.problems import STATUSES, Refused
 from kyc_service.api.routes import PublicRoute, Route, admit
 from kyc_service.bootstrap import App
+from kyc_service.log import configure
 from kyc_service.settings import Settings
+
+log = structlog.get_logger("kyc.api")
 
 ROUTES: tuple[Route, ...] = (*applications.ROUTES, *files.ROUTES)
 PUBLIC: tuple[PublicRoute, ...] = (
@@ -43,7 +47,11 @@ def create_app(settings: Settings | None = None, build: Build = bootstrap.build)
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         logging.getLogger("uvicorn.access").disabled = True  # it would log queries; the gate logs requests
         async with AsyncExitStack() as stack:
-            api.state.kyc = app = await stack.enter_async_context(build(settings or Settings()))
+            present = settings or Settings()
+            configure(present)
+            for sentence in await asyncio.to_thread(bootstrap.warnings, present):
+                log.warning(sentence)
+            api.state.kyc = app = await stack.enter_async_context(build(present))
             await stack.enter_async_context(_background(app))
             yield
 

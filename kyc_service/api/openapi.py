@@ -1,9 +1,9 @@
-"""The OpenAPI document, made from the tables of routes. `python -m kyc_service.api.openapi` writes or checks the copy."""
+"""The OpenAPI document, made of the tables of routes. `python -m kyc_service.api.openapi` writes or checks a copy."""
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -20,7 +20,7 @@ from kyc_service.api.contract import (
     Success,
     statuses,
 )
-from kyc_service.api.problems import HEADERS, KINDS, MEDIA_TYPE, as_json
+from kyc_service.api.problems import HEADERS, KINDS, MEDIA_TYPE, Kind, as_json
 from kyc_service.api.routes import PublicRoute, Route
 
 VERSION = "1.0.0"
@@ -34,24 +34,19 @@ Submit people for verification, and learn what came of it.
 
 Errors are problem details (RFC 9457) with a stable `code`; [all of them are explained](docs/problems). Applications of
 other tenants do not exist for you. Answers may get more members, and codes more values: ignore what you do not know."""
-SCHEMAS: Mapping[str, TypeAdapter[object]] = {
-    "NewApplication": forms.NEW_APPLICATION,
-    "ApplicationPatch": forms.APPLICATION_PATCH,
-    "EmailSearch": forms.EMAIL_SEARCH,
-    "Review": forms.REVIEW,
-    **{
-        shape.__name__: TypeAdapter(shape)
-        for shape in (
-            answers.Application,
-            answers.ApplicationPage,
-            answers.History,
-            answers.StoredFile,
-            answers.Health,
-            answers.Readiness,
-            answers.Problem,
-        )
-    },
-}  # type: ignore[dict-item]  # an adapter of anything is an adapter of an object
+SHAPES: tuple[type, ...] = (
+    forms.NewApplication,
+    forms.ApplicationPatch,
+    forms.EmailSearch,
+    forms.Review,
+    answers.Application,
+    answers.ApplicationPage,
+    answers.History,
+    answers.StoredFile,
+    answers.Health,
+    answers.Readiness,
+    answers.Problem,
+)
 EXAMPLE_REQUEST = "018f3c1e-6f1b-7000-8000-0000000000aa"
 
 
@@ -79,6 +74,7 @@ def document(routes: Iterable[Route], public: Iterable[PublicRoute]) -> Json:
             "schemas": _schemas(),
             "parameters": dict(PARAMETERS),
             "headers": dict(RESPONSE_HEADERS),
+            "examples": {kind.code: _example(kind) for kind in KINDS.values()},
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -133,18 +129,16 @@ def _success(success: Success) -> Json:
 
 def _problem(codes: tuple[str, ...]) -> Json:
     given = {name for code in codes for name in HEADERS.get(code, {}) if name in RESPONSE_HEADERS}
-    examples = {
-        code: {
-            "summary": KINDS[code].title,
-            "value": {**as_json(KINDS[code]), "request_id": EXAMPLE_REQUEST, **_faults(code)},
-        }
-        for code in codes
-    }
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
     return {
         "description": " / ".join(dict.fromkeys(KINDS[code].title for code in codes)),
         "headers": _headers(*sorted(given)),
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
     }
+
+
+def _example(kind: Kind) -> Json:
+    return {"summary": kind.title, "value": {**as_json(kind), "request_id": EXAMPLE_REQUEST, **_faults(kind.code)}}
 
 
 def _faults(code: str) -> Json:
@@ -160,7 +154,7 @@ def _headers(*names: str) -> Json:
 def _schemas() -> Json:
     """Every schema by its name; what several of them share stands beside them."""
     _, shared = TypeAdapter.json_schemas(
-        [(name, "validation", adapter) for name, adapter in SCHEMAS.items()],
+        [(shape.__name__, "validation", TypeAdapter(shape)) for shape in SHAPES],
         ref_template="#/components/schemas/{model}",
     )
     return {name: _tidied(schema) for name, schema in sorted(shared["$defs"].items())}

@@ -156,7 +156,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
               "Try again later with the same `Idempotency-Key`; tell us the `request_id` if it stays."),
         _kind("store_unavailable", 503, "Not available at the moment", _text(StoreUnavailable), _AGAIN),
-        _kind("files_unavailable", 503, "Not available at the moment", "The store of the files does not answer.", _AGAIN),
+        _kind("files_unavailable", 503, "Not available at the moment", "The store of files does not answer.", _AGAIN),
         _kind("keys_unavailable", 503, "Not available at the moment", _text(KeysUnavailable), _AGAIN),
     )
 }  # fmt: skip

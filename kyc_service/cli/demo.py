@@ -146,7 +146,7 @@ def run(*, live: bool, keep: bool) -> int:
                 visitor = Visitor(http, console, pictures)
                 outcomes = [visitor.walk(number, walk) for number, walk in enumerate(WALKS, start=1)]
     except (DemoFailed, httpx2.HTTPError) as error:
-        console.print(f"[red]The demo stopped:[/] {error or type(error).__name__}")
+        console.print(f"[red]The demo stopped:[/] {str(error) or type(error).__name__}")
         return 1
     finally:
         if keep:
@@ -231,7 +231,9 @@ class Visitor:
         path = self._pictures / name
         path.write_bytes(picture)
         stored = self._answer(self._http.post("/files", content=picture, headers={"Content-Type": "image/jpeg"}))
-        self._console.print(f"   uploaded {path} (a SPECIMEN of nobody, {len(picture) // 1024} KiB, stored encrypted)")
+        self._console.print(
+            f"   uploaded {path} (a SPECIMEN of nobody, {len(picture) // 1024} KiB, stored encrypted)", soft_wrap=True
+        )
         return announced(str(stored["id"]))
 
     def _news(self, path: str, seen: Sequence[Mapping[str, Any]], began: float) -> Sequence[Mapping[str, Any]]:
@@ -240,7 +242,9 @@ class Visitor:
         for event in history:
             published = f"  [cyan]⇒ {event['published']}[/]" if event["published"] else ""
             elapsed = time.monotonic() - began
-            self._console.print(f"   {elapsed:5.1f} s  {event['type']:<22} {told(event['data'])}{published}")
+            self._console.print(
+                f"   {elapsed:5.1f} s  {event['type']:<22} {told(event['data'])}{published}", soft_wrap=True
+            )
         return list(history)
 
     @staticmethod
@@ -277,7 +281,7 @@ def service(home: Path, console: Console) -> Iterator[str]:
     log = home / "service.log"
     began = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own command, and nothing of anybody else's in it
             [sys.executable, "-m", "kyc_service.cli.main", "serve", "--port", str(port)],
             env=environment,
             cwd=home,  # no .env of the user's is read

@@ -108,8 +108,10 @@ def join(home: Path, *, grace: float = GRACE_SECONDS, patience: float = PATIENCE
             if dsn := _answering(control):
                 return Server(dsn, seat)
             _pause(deadline, waited)
-    except BaseException:
+    except BaseException as error:
         os.close(seat)
+        if isinstance(error, OSError):
+            raise ServerDidNotStart(f"The embedded PostgreSQL cannot be made in {control}: {error}.") from error
         raise
 
 

@@ -32,7 +32,7 @@ STOP_SECONDS = 60.0
 STEADY_SECONDS = 60.0  # a server that lived so long starts with a clean record
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
-MOST_FAILURES = 10
+MOST_FAILURES = 6
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # Everything the service promises about its server. On the command line they cannot be overridden by a file in the data

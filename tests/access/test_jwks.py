@@ -81,11 +81,11 @@ class TestFetching:
         await keys.key("first")
         issuer.open.clear()
         clock.now += 301
-        await keys.key("first")  # would hang if it waited
-        await asyncio.sleep(0)
+        await keys.key("first")
+        refreshing = keys._refreshing
         issuer.open.set()
         await settled(keys)
-        assert issuer.fetches == 2
+        assert (refreshing, issuer.fetches) == (True, 2)
 
     async def test_young_keys_are_not_refreshed(self, keys: JsonWebKeys, issuer: Issuer, clock: Clock) -> None:
         await keys.key("first")
@@ -124,6 +124,18 @@ class TestFetching:
         with pytest.raises(KeysUnavailable):
             await waiting
         assert not keys._refreshing
+
+    async def test_closing_does_not_make_a_new_key_unknown(
+        self, keys: JsonWebKeys, issuer: Issuer, clock: Clock
+    ) -> None:
+        await keys.key("first")
+        issuer.open.clear()
+        clock.now += 11
+        waiting = asyncio.create_task(keys.key("second"))
+        await asyncio.sleep(0.01)
+        await keys.close()
+        with pytest.raises(KeysUnavailable):
+            await waiting
 
     async def test_the_generation_grows_with_the_content_and_not_with_each_fetch(
         self, keys: JsonWebKeys, issuer: Issuer, clock: Clock
@@ -369,6 +381,16 @@ class TestUsableKeys:
         weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - the very key that must be refused
         short = {**public(weak), "kid": "short"}
         assert set(read_keys(document(short, issuer.jwk("first")), BOTH)) == {"first"}
+
+    def test_a_private_key_that_was_published_by_mistake_is_left_out(self, issuer: Issuer) -> None:
+        rsa_key, ec_key = issuer.keys["second"], ec.generate_private_key(ec.SECP256R1())
+        assert isinstance(rsa_key, rsa.RSAPrivateKey)
+        exposed = (
+            {**jwt.algorithms.RSAAlgorithm.to_jwk(rsa_key, as_dict=True), "kid": "rsa", "key_ops": ["verify"]},
+            {**jwt.algorithms.ECAlgorithm.to_jwk(ec_key, as_dict=True), "kid": "ec"},
+        )
+        assert all("d" in entry for entry in exposed)
+        assert set(read_keys(document(*exposed, issuer.jwk("first")), BOTH)) == {"first"}
 
     def test_a_key_is_pinned_to_what_its_type_allows(self, issuer: Issuer) -> None:
         wide = frozenset({"RS256", "PS256", "ES256", "ES384", "EdDSA"})

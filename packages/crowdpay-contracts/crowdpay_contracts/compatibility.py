@@ -222,9 +222,11 @@ def _words(types: frozenset[str]) -> str:
 
 
 def _allowed(schema: Schema) -> Sequence[object] | None:
-    if "const" in schema:
-        return [schema["const"]]
-    return _list(schema, "enum") if "enum" in schema else None
+    """The only values allowed, or None when there is no such list; `const` and `enum` both hold."""
+    if "enum" not in schema:
+        return [schema["const"]] if "const" in schema else None
+    listed = _list(schema, "enum")
+    return [value for value in listed if _same(value, schema["const"])] if "const" in schema else listed
 
 
 def _contains(values: Sequence[object], value: object) -> bool:

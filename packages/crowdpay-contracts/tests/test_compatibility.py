@@ -61,6 +61,7 @@ BREAKING: Mapping[str, tuple[tuple[str, object], str]] = {
     "an added value": (("properties/role/enum", ["payer", "payee", "both"]), "value 'both' was added"),
     "another constant": (("properties/kind/const", "company"), "#/properties/kind: value 'person' was removed"),
     "no constant": (("properties/kind/const", REMOVED), "#/properties/kind: any value is allowed now"),
+    "a constant outside of a list": (("properties/kind/enum", ["company"]), "value 'person' was removed"),
     "a first constant": (("properties/age/const", 18), "#/properties/age: only some values are allowed now"),
     "a longer minimum": (("properties/name/minLength", 3), "minLength was narrowed from 2 to 3"),
     "a shorter maximum": (("properties/name/maxLength", 8), "maxLength was narrowed from 9 to 8"),
