@@ -1,31 +1,23 @@
 """The event log and its snapshots in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import errors
-from psycopg.types.json import Jsonb
-
 from kyc_service.application import codec
 from kyc_service.application.keys import DataClass, Owner, StoredKey
 from kyc_service.application.ports import (
-    AnsweredBefore,
     Cause,
     Change,
-    Drafted,
-    KeyExists,
-    LeaseLost,
-    PlannedOrder,
     Prepared,
     Recorded,
     Remembered,
     Snapshot,
     StoreUnavailable,
-    VersionConflict,
 )
 from kyc_service.domain.record import record
+from kyc_service.store.appender import Appender
 from kyc_service.store.database import Database
 
 SNAPSHOT = "id, version, created_at, updated_at, state, sealed"
@@ -36,7 +28,6 @@ HISTORY = """
     where tenant = %s and stream = %s
     order by version
 """
-APPEND = "select append(%s, %s, %s, %s, %s)"
 PREPARE = """
     select i.fingerprint, i.subject, i.entry, i.response,
            k.id, k.generation, k.kek_version, k.wrapped, k.destroyed_at,
@@ -49,14 +40,6 @@ PREPARE = """
     order by k.generation desc
     limit 1
 """
-
-# What the append function says in SQLSTATE, in our words.
-REFUSALS: Mapping[str, type[Exception]] = {
-    "KY001": VersionConflict,
-    "KY002": LeaseLost,
-    "KY004": AnsweredBefore,
-    "KY005": KeyExists,
-}
 
 
 @record
@@ -77,6 +60,7 @@ class Applications:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._appender = Appender(database)
 
     async def load(self, tenant: str, stream: UUID) -> Snapshot | None:
         """The present state, as of the last commit."""
@@ -86,17 +70,8 @@ class Applications:
         return _snapshot(tenant, row) if row else None
 
     async def append(self, change: Change) -> None:
-        """Commit *change* in one statement, which is one transaction."""
-        async with self._database.of(change.tenant) as connection:
-            try:
-                await connection.execute(APPEND, _parameters(change), prepare=True)
-            except errors.UniqueViolation as error:
-                raise VersionConflict from error
-            except errors.Error as error:
-                refusal = REFUSALS.get(error.sqlstate or "")
-                if refusal is None:
-                    raise
-                raise refusal from error
+        """Commit *change* whole or not at all, perhaps together with others that wait at this moment."""
+        await self._appender.append(change)
 
     async def history(self, tenant: str, stream: UUID) -> Sequence[Recorded]:
         """Every event of the application, in order."""
@@ -175,59 +150,3 @@ def _snapshot(tenant: str, row: Sequence[Any]) -> Snapshot:
         updated_at=updated_at,
         state=codec.decode_state(state, sealed),
     )
-
-
-def _parameters(change: Change) -> tuple[object, ...]:
-    return change.tenant, change.stream, change.expected, change.at, Jsonb(_document(change))
-
-
-def _document(change: Change) -> dict[str, object]:
-    """The change in the shape that the append function reads."""
-    key, answered, finished = change.key, change.answered, change.finished
-    document: dict[str, object] = {
-        "meta": _meta(change.cause),
-        "events": [_event(draft) for draft in change.events],
-        "status": change.state.status.value,
-        "user": str(change.state.user_id),
-        "email": change.email_index.hex() if change.email_index is not None else None,
-        "state": codec.encode_state(change.state),
-        "sealed": change.state.person.box.hex(),
-        "orders": [_order(planned) for planned in change.orders],
-        "files": [str(file_id) for file_id in change.claims],
-    }
-    if finished:
-        document["finished"] = {"id": str(finished.id), "lease": finished.lease}
-    if key and key.wrapped is not None:
-        document["key"] = {
-            "id": str(key.id),
-            "class": key.owner.data_class.value,
-            "generation": key.generation,
-            "kek_version": key.kek_version,
-            "wrapped": key.wrapped.hex(),
-        }
-    if answered:
-        document["answer"] = {
-            "client": answered.client,
-            "key": answered.key,
-            "fingerprint": answered.fingerprint.hex(),
-            "entry": str(answered.entry),
-            "response": answered.response.hex(),
-            "expires": answered.expires_at.isoformat(),
-        }
-    return document
-
-
-def _event(draft: Drafted) -> dict[str, object]:
-    stored = codec.encode(draft.event)
-    sealed = stored.sealed.hex() if stored.sealed is not None else None
-    return {"id": str(draft.id), "type": stored.type, "schema": stored.schema, "data": stored.data, "sealed": sealed}
-
-
-def _order(planned: PlannedOrder) -> dict[str, object]:
-    kind, payload = codec.encode_order(planned.order)
-    return {"id": str(planned.id), "kind": kind, "payload": payload, "due": planned.due_at.isoformat()}
-
-
-def _meta(cause: Cause) -> dict[str, str]:
-    meta = {"actor": cause.actor, "causation": cause.causation, "correlation": cause.correlation}
-    return meta if cause.trace is None else {**meta, "trace": cause.trace}

@@ -263,10 +263,9 @@ class Postmaster:
 
 
 def _works_in(pid: int, folder: Path) -> bool:
-    """Whether a process lives, a zombie does not, with *folder* as its working directory."""
+    """Whether the process lives and has *folder* as its working directory. A zombie has none."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
-        return state not in {"Z", "X"} and Path(f"/proc/{pid}/cwd").resolve() == folder.resolve()
+        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
     except OSError:
         return False
 

@@ -232,6 +232,13 @@ def test_the_server_ends_when_the_last_has_left_and_not_before(home: Path) -> No
     assert not (home / "pg/data/postmaster.pid").exists()
 
 
+def test_who_comes_back_within_the_grace_finds_the_same_server(home: Path) -> None:
+    join(home, grace=3).close()
+    time.sleep(1)  # the supervisor has noticed
+    with join(home):
+        assert (home / "pg/supervisor.log").read_text().count("postgres is ready") == 1
+
+
 def test_what_was_stored_is_there_when_the_server_comes_back(home: Path) -> None:
     with join(home, grace=0) as server:
         tell(server.dsn, "create table kept (value text)", "insert into kept values ('yes')")

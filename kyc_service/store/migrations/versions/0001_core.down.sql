@@ -1,6 +1,7 @@
 -- The roles stay: other databases of the cluster may use them.
 drop function orders_backlog;
 drop function lease_orders;
+drop function append_all;
 drop function append;
 drop function event_hash;
 drop function framed;

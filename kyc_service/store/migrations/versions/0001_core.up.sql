@@ -31,7 +31,7 @@ create table events (
   tenant    text        not null,
   stream    uuid        not null,
   version   integer     not null check (version > 0),
-  id        uuid        not null unique,
+  id        uuid        not null,
   type      text        not null,
   schema    smallint    not null,
   at        timestamptz not null,
@@ -83,7 +83,6 @@ create table orders (
   primary key (tenant, id)
 );
 create index orders_due on orders (due_at) where done_at is null and dead_at is null;
-create index orders_of_stream on orders (tenant, stream);
 
 -- ── keys ─────────────────────────────────────────────────────────────────────────
 create table tenant_keys (
@@ -124,7 +123,7 @@ create table idempotency (
   expires_at  timestamptz not null,
   primary key (tenant, client, key)
 );
-create index idempotency_expiry on idempotency (expires_at);
+create index idempotency_expiry on idempotency using brin (expires_at);
 
 -- ── uploaded files ───────────────────────────────────────────────────────────────
 create table files (
@@ -266,6 +265,18 @@ begin
   end if;
 end $$;
 
+-- Several changes in one statement and one commit. The tenant is named change by change, for this transaction only.
+create function append_all(p_changes jsonb) returns void language plpgsql set search_path from current as $$
+declare
+  change jsonb;
+begin
+  for change in select * from jsonb_array_elements(p_changes) loop
+    perform set_config('kyc.tenant', change ->> 'tenant', true);
+    perform append(change ->> 'tenant', (change ->> 'stream')::uuid, (change ->> 'expected')::integer,
+                   (change ->> 'at')::timestamptz, change);
+  end loop;
+end $$;
+
 -- ── the lease ────────────────────────────────────────────────────────────────────
 -- Crosses tenants, so it runs as kyc_system; everything that the order then does runs for its tenant alone.
 create function lease_orders(p_limit integer, p_seconds double precision)
@@ -320,6 +331,6 @@ grant update, delete on idempotency to kyc_app, kyc_system;
 grant delete on orders to kyc_system;
 grant select on alembic_version to kyc_app, kyc_system;
 grant insert, update, delete on applications to kyc_system;
-revoke all on function append, lease_orders, orders_backlog from public;
-grant execute on function append, lease_orders, orders_backlog to kyc_app;
+revoke all on function append, append_all, lease_orders, orders_backlog from public;
+grant execute on function append, append_all, lease_orders, orders_backlog to kyc_app;
 do $$ begin execute format('revoke create on schema %I from kyc_owner, kyc_system', current_schema()); end $$;
