@@ -407,6 +407,8 @@ class BlobStore:
             yield writer
         except BaseException as error:
             with suppress(BaseError, OSError):  # what went wrong before is the news
+                await _seen_through(writer.flush())  # a part that arrives after the end would open the upload again
+            with suppress(BaseError, OSError):
                 await _seen_through(writer.__aexit__(type(error), error, error.__traceback__))
             raise
         with _translated(path):

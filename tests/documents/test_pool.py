@@ -171,6 +171,14 @@ async def test_a_missing_engine_is_said_and_not_retried_as_a_crash() -> None:
             await engine.read(b"hello", "image/jpeg")
 
 
+@pytest.mark.parametrize("package", ["onnxruntime", "cv2", "numpy", "PIL"])
+async def test_without_a_package_of_the_extra_the_engine_is_not_installed(package: str) -> None:
+    script = f"import sys; sys.modules[{package!r}] = None; from kyc_service.documents import child; child.main()"
+    async with EnginePool(workers=1, command=(sys.executable, "-c", script)) as engine:
+        with pytest.raises(EngineNotInstalled):
+            await engine.read(b"hello", "image/jpeg")
+
+
 async def test_a_command_that_is_no_engine_is_a_crash() -> None:
     async with EnginePool(workers=1, command=(sys.executable, "-c", "pass")) as engine:
         with pytest.raises(EngineCrashed):

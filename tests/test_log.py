@@ -1,0 +1,56 @@
+"""Whatever a caller passes along, no personal data and no secret gets into the log."""
+
+import json
+
+import pytest
+import structlog
+
+from kyc_service.log import HIDDEN, configure, redact
+from kyc_service.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "email",
+        "applicant",
+        "family_name",
+        "birth_date",
+        "Authorization",
+        "access_token",
+        "db_dsn",
+        "note",
+        "home_address",
+    ],
+)
+def test_a_value_under_a_telling_key_is_hidden(key: str) -> None:
+    assert redact(None, "info", {"event": "e", key: "anything"}) == {"event": "e", key: HIDDEN}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "anna@example.com",
+        "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln",
+        "kyc:hunter2",
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden_under_any_key_and_at_any_depth(secret: str) -> None:
+    text = f"see postgresql://{secret}@db/kyc and password={secret} PASSWORD={secret} end"
+    event = {"event": text, "detail": [text, {"inner": text}], "raw": text.encode()}
+    said = json.dumps(redact(None, "info", event))
+    assert not any(part in said for part in ("anna", "c2ln", "hunter2"))
+    assert said.count("end") == 3
+
+
+def test_plain_facts_are_left_as_they_are() -> None:
+    event = {"event": "request", "status": 201, "duration_ms": 1.5, "route": "/v1/kyc/applications", "tenant": None}
+    assert redact(None, "info", dict(event)) == event
+
+
+def test_a_line_is_json_and_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Settings(_env_file=None))
+    structlog.get_logger("test").warning("mail to anna@example.com", email="anna@example.com")
+    line = json.loads(capsys.readouterr().err)
+    structlog.reset_defaults()
+    assert (line["event"], line["email"], line["level"]) == (f"mail to {HIDDEN}", HIDDEN, "warning")
