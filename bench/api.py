@@ -31,6 +31,7 @@ from kyc_service.bootstrap import App, build, terms
 from kyc_service.domain.application import Document, SubmitApplication, decide
 from kyc_service.settings import Settings
 from kyc_service.store.database import dsn, migrate
+from kyc_service.store.embedded import discard
 
 CONNECTIONS = 16
 FLOOR_PORT, SERVICE_PORT = 18291, 18292
@@ -57,6 +58,7 @@ def main() -> None:
             with floor(target), service(home):
                 asyncio.run(compare(token, given.seconds, given.rounds))
             asyncio.run(breakdown(settings, token))
+        discard(Path(home))
 
 
 @contextlib.contextmanager

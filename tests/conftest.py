@@ -29,7 +29,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """A PostgreSQL server as its superuser."""
+    """A PostgreSQL server, as a user who may make databases and roles."""
     if given := os.environ.get("KYC_TEST_DSN"):
         yield given
         return
@@ -54,7 +54,7 @@ def template(server: str) -> Iterator[str]:
 
 @pytest.fixture
 def dsn(server: str, template: str) -> Iterator[str]:
-    """A database of the test's own, migrated and empty; as superuser."""
+    """A database of the test's own, migrated and empty; as the user who made it, whom its policies do not bind."""
     name = f"kyc_test_{uuid4().hex[:12]}"
     _run(server, sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
     yield make_conninfo(server, dbname=name)

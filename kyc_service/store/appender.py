@@ -38,7 +38,7 @@ REFUSALS: Mapping[str | None, type[Exception]] = {
     errors.DeadlockDetected.sqlstate: VersionConflict,
 }
 FLOCK = 32  # how many fly together at the most
-LINES = 2  # how many flocks are in the air at a time: one commits while the next is written
+LINES = 1  # how many flocks are in the air at a time; a second one only halves the first
 
 Waiting: TypeAlias = tuple[Change, "asyncio.Future[None]"]
 

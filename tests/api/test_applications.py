@@ -1,5 +1,6 @@
 """Applications over HTTP, from the first request of a client to the last."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -63,16 +64,21 @@ def test_the_particulars_of_the_applicant_come_back_trimmed_and_without_what_was
     }
 
 
+def announced(**replaced: str) -> dict[str, str]:
+    """A document as a form names it."""
+    return {"doc_type": "PASSPORT", "file_id": str(uuid4()), "issued_country": "US", **replaced}
+
+
 @pytest.mark.parametrize(
     ("changes", "pointer", "code"),
     [
         ({"user_id": "x"}, "#/user_id", "pattern"),
         ({"email": "nobody"}, "#/email", "pattern"),
         ({"documents": None}, "#/documents", "type"),
-        ({"documents": [{"doc_type": "PASSPORT", "file_id": "x", "issued_country": "US"}]}, "#/documents/0/file_id", "pattern"),
-        ({"documents": [{"doc_type": "pass port", "file_id": str(uuid4()), "issued_country": "US"}]}, "#/documents/0/doc_type", "pattern"),
-        ({"documents": [{"doc_type": "PASSPORT", "file_id": str(uuid4()), "issued_country": "us"}]}, "#/documents/0/issued_country", "pattern"),
-        ({"documents": [{"doc_type": "PASSPORT", "file_id": str(uuid4()), "issued_country": "US"}] * 21}, "#/documents", "too_many"),
+        ({"documents": [announced(file_id="x")]}, "#/documents/0/file_id", "pattern"),
+        ({"documents": [announced(doc_type="pass port")]}, "#/documents/0/doc_type", "pattern"),
+        ({"documents": [announced(issued_country="us")]}, "#/documents/0/issued_country", "pattern"),
+        ({"documents": [announced()] * 21}, "#/documents", "too_many"),
         ({"applicant": {"birth_date": "2999-01-01"}}, "#/applicant/birth_date", "not_in_the_past"),
         ({"applicant": {"birth_date": "12.04.1990"}}, "#/applicant/birth_date", "pattern"),
         ({"applicant": {"birth_date": 0}}, "#/applicant/birth_date", "type"),
@@ -212,7 +218,10 @@ ALICE = {"given_names": "Alice", "family_name": "Example", "address": {"city": "
         ({"applicant": {"address": {"city": None}}}, {**ALICE, "address": {"country": "CH"}}),
         ({"applicant": {"family_name": None}}, {k: v for k, v in ALICE.items() if k != "family_name"}),
         ({"applicant": None}, None),
-        ({"applicant": {"address": {"lines": ["1 Main Street"]}}}, {**ALICE, "address": {"city": "Bern", "country": "CH", "lines": ["1 Main Street"]}}),
+        (
+            {"applicant": {"address": {"lines": ["1 Main Street"]}}},
+            {**ALICE, "address": {"city": "Bern", "country": "CH", "lines": ["1 Main Street"]}},
+        ),
         ({}, ALICE),
     ],
 )  # fmt: skip
@@ -231,7 +240,8 @@ def test_a_merge_patch_changes_what_it_names_and_removes_what_is_null(
 )
 def test_what_may_not_be_patched_is_refused(api: TestClient, form: Form, patch: object) -> None:
     made = api.post(APPLICATIONS, json=form(documents=[]))
-    answer = api.patch(made.headers["location"], json=patch)
+    content = {"content": json.dumps(patch), "headers": {"Content-Type": "application/merge-patch+json"}}
+    answer = api.patch(made.headers["location"], **content)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
     assert api.get(made.headers["location"]).headers["etag"] == made.headers["etag"]
 

@@ -19,7 +19,7 @@ from crowdpay_contracts import (
     sequence_of,
     type_of,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MESSAGES = [pytest.param(event, id=event.type) for event in examples.EVENTS]
@@ -137,6 +137,7 @@ def test_an_event_cannot_be_changed_after_the_fact() -> None:
         setattr(event.data, "user_id", UUID(int=0))  # noqa: B010
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
 def test_sequences_sort_as_text_like_the_positions_sort_as_numbers(one: int, other: int) -> None:
     assert (sequence_of(one) < sequence_of(other)) == (one < other)
@@ -149,6 +150,7 @@ def test_a_place_that_does_not_fit_is_refused(position: int) -> None:
         sequence_of(position)
 
 
+@settings(deadline=None)
 @given(
     event=st.sampled_from(examples.EVENTS),
     identity=st.uuids(),

@@ -14,8 +14,15 @@ begin
     exception when duplicate_object or unique_violation then
       null;  -- another database of this cluster is being migrated at the same moment
     end;
-    if not pg_has_role(current_user, wanted, 'member') then
-      execute format('grant %I to current_user', wanted);
+    -- Who made a role may grant it, but since PostgreSQL 16 may not take it on without being granted it too.
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+      begin
+        execute format('grant %I to current_user', wanted);
+      exception when insufficient_privilege then
+        if not pg_has_role(current_user, wanted, 'member') then
+          raise;
+        end if;
+      end;
     end if;
   end loop;
 end $$;

@@ -1,0 +1,118 @@
+"""Pictures over HTTP: what goes in comes out, and nothing else does."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from kyc_service.settings import Settings
+
+FILES = "/v1/kyc/files"
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def test_an_uploaded_picture_comes_back_as_it_was(api: TestClient, picture: bytes) -> None:
+    stored = api.post(FILES, content=picture, headers=JPEG)
+    assert stored.status_code == 201
+    known = stored.json()
+    assert (known["size"], known["media_type"]) == (len(picture), "image/jpeg")
+    assert known["sha256"] == hashlib.sha256(picture).hexdigest()
+    assert stored.headers["location"] == f"{FILES}/{known['id']}"
+    answer = api.get(stored.headers["location"])
+    assert answer.content == picture
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["content-length"] == str(len(picture))
+    assert answer.headers["content-disposition"] == f'attachment; filename="{known["id"]}.jpg"'
+    assert answer.headers["content-security-policy"].startswith("sandbox")
+    assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
+    assert api.get(stored.headers["location"], headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+
+
+def test_what_is_known_of_a_file_can_be_read_instead_of_it(api: TestClient, picture: bytes) -> None:
+    stored = api.post(FILES, content=picture, headers=JPEG)
+    answer = api.get(stored.headers["location"], headers={"Accept": "application/json"})
+    assert answer.json() == stored.json()
+    assert answer.headers["etag"] == stored.headers["etag"]
+    assert answer.headers["vary"] == "Accept"
+
+
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        ("*/*", "image/jpeg"),
+        ("image/*", "image/jpeg"),
+        ("image/jpeg;q=0.5, application/json", "application/json"),
+        ("application/json;q=0.5, */*;q=0.1", "application/json"),
+        ("application/json;q=0, */*", "image/jpeg"),
+        ("text/html", "application/problem+json"),
+        ("image/png", "application/problem+json"),
+    ],
+)
+def test_the_client_chooses_what_it_gets(api: TestClient, picture: bytes, accept: str, given: str) -> None:
+    where = api.post(FILES, content=picture, headers=JPEG).headers["location"]
+    answer = api.get(where, headers={"Accept": accept})
+    assert answer.headers["content-type"] == given
+    assert answer.status_code == (406 if "problem" in given else 200)
+
+
+def test_no_byte_of_a_picture_lies_in_clear_on_the_disk(api: TestClient, picture: bytes, quiet: Settings) -> None:
+    api.post(FILES, content=picture, headers=JPEG)
+    stored = [path.read_bytes() for path in Path(quiet.home / "blobs").rglob("*") if path.is_file()]
+    assert sum(len(content) for content in stored) > len(picture)
+    assert all(picture[1000:1032] not in content for content in stored)
+
+
+def test_the_same_upload_with_the_same_key_gives_one_file(api: TestClient, picture: bytes) -> None:
+    keyed = {**JPEG, "Idempotency-Key": "upload-1"}
+    first = api.post(FILES, content=picture, headers=keyed)
+    again = api.post(FILES, content=picture, headers=keyed)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["idempotent-replayed"] == "true"
+    other = api.post(FILES, content=picture + b"!", headers=keyed)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "status", "code"),
+    [
+        (b"", "image/jpeg", 422, "file_empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(64), "image/jpeg", 422, "file_type_mismatch"),
+        (b"%PDF-1.7", "application/pdf", 415, "file_type_unsupported"),
+        (b"\xff\xd8\xff\xe0", "", 415, "file_type_unsupported"),
+    ],
+)
+def test_what_is_no_picture_is_refused(
+    api: TestClient, content: bytes, media_type: str, status: int, code: str
+) -> None:
+    answer = api.post(FILES, content=content, headers={"Content-Type": media_type})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    if status == 415:
+        assert answer.headers["accept"] == "image/jpeg, image/png"
+
+
+def test_a_file_that_is_too_large_is_refused_whether_it_says_so_or_not(api: TestClient, quiet: Settings) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b"\xff\xd8\xff\xe0"
+        for _ in range(quiet.max_file_bytes // 2**16 + 2):
+            yield bytes(2**16)
+
+    honest = api.post(FILES, content=b"\xff\xd8\xff", headers={**JPEG, "Content-Length": str(quiet.max_file_bytes + 1)})
+    chunked = api.post(FILES, content=endless(), headers=JPEG)
+    for answer in (honest, chunked):
+        assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
+        assert answer.headers["connection"] == "close"
+    assert not [path for path in Path(quiet.home / "blobs").rglob("*") if path.is_file()]
+
+
+def test_a_compressed_upload_is_refused(api: TestClient, picture: bytes) -> None:
+    answer = api.post(FILES, content=picture, headers={**JPEG, "Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["code"]) == (415, "media_type_unsupported")
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+def test_a_file_that_nobody_uploaded_is_not_found(api: TestClient) -> None:
+    answer = api.get(f"{FILES}/{uuid4()}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "file_not_found")
