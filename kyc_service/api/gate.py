@@ -35,7 +35,7 @@ SAFE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 class Exchange:
     """One request and its answer, as the log tells them: never with a body, a query or a name."""
 
-    __slots__ = ("head", "request_id", "started", "status", "tenant", "trace", "trace_id")
+    __slots__ = ("head", "request_id", "route", "started", "status", "tenant", "trace", "trace_id")
 
     def __init__(self, scope: Scope) -> None:
         given, trace = None, None
@@ -50,7 +50,9 @@ class Exchange:
         self.head: bool = scope["method"] == "HEAD"
         self.started = time.perf_counter()
         self.status = 0
+        self.route: str | None = None
         self.tenant: str | None = None
+        self.route: str | None = None  # as the table has it; the path itself holds ids
 
     @property
     def place(self) -> Place:
@@ -92,11 +94,10 @@ class Gate:
                 _record(error, exchange)
             await response(scope, receive, answer)
         finally:
-            route = scope.get("route")
             log.info(
                 "request",
                 method=scope["method"] if scope["method"].isalpha() else quote(scope["method"]),
-                route=getattr(route, "path", None),
+                route=exchange.route,
                 status=exchange.status,
                 duration_ms=round((time.perf_counter() - exchange.started) * 1000, 2),
                 request_id=exchange.request_id,

@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None, build: Build = bootstrap.build)
     for route in ROUTES:
         _offer(api, route.path, route.method, _guarded(route))
     for public in PUBLIC:
-        _offer(api, public.path, "GET", public.handler)
+        _offer(api, public.path, "GET", _open(public))
     described = openapi.document(ROUTES, PUBLIC)
     api.openapi = lambda: described  # type: ignore[method-assign]  # the documented way to extend it
     api.add_middleware(Gate)
@@ -83,14 +83,29 @@ def create_app(settings: Settings | None = None, build: Build = bootstrap.build)
 
 def _offer(api: FastAPI, path: str, method: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
     """A plain route of Starlette's: what FastAPI would add to it, dependencies and models, is not used here."""
-    api.add_route(path, endpoint, methods=["GET"] if method == "GET" else [method], include_in_schema=False)
+
+    async def known(request: Request) -> Response:
+        exchange: Exchange = request.scope["kyc.exchange"]
+        exchange.route = path
+        return await endpoint(request)
+
+    api.add_route(path, known, methods=["GET"] if method == "GET" else [method], include_in_schema=False)
 
 
 def _guarded(route: Route) -> Callable[[Request], Awaitable[Response]]:
     """The route's handler behind the question who is asking and whether they may."""
 
     async def endpoint(request: Request) -> Response:
+        request.scope["kyc.exchange"].route = route.path
         return await route.handler(await admit(request, route.action))
+
+    return endpoint
+
+
+def _open(route: PublicRoute) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        request.scope["kyc.exchange"].route = route.path
+        return await route.handler(request)
 
     return endpoint
 

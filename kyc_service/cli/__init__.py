@@ -1,1 +1,1 @@
-"""The `kyc` command."""
+"""`kyc`: everything that an operator or a newcomer does from a terminal."""

@@ -1,16 +1,106 @@
-"""Faults that can be foreseen, in one sentence; anything else keeps its traceback."""
+"""Faults that can be foreseen, in one line each; anything else keeps its traceback."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+import psycopg
+from alembic.util import CommandError
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from kyc_service.access.development import DevelopmentKeyRefused
+from kyc_service.access.jwks import KeyAddressRefused
 from kyc_service.access.policy import PolicyRefused
 from kyc_service.access.principal import AuthError
+from kyc_service.application.ports import StoreUnavailable
+from kyc_service.bootstrap import App, SettingsRefused, build
+from kyc_service.documents.faults import EngineNotInstalled
+from kyc_service.log import configure, redact
 from kyc_service.privacy.sealing import PrivacyError
+from kyc_service.settings import Settings
 from kyc_service.store.pg_cluster import EmbeddedServerUnavailable
 
-FORESEEN = (DevelopmentKeyRefused, PolicyRefused, AuthError, PrivacyError, EmbeddedServerUnavailable)
+# Their own words are meant for an operator; an empty one is told by its docstring.
+OUTSPOKEN = (
+    AuthError,
+    CommandError,
+    DevelopmentKeyRefused,
+    EmbeddedServerUnavailable,
+    EngineNotInstalled,
+    KeyAddressRefused,
+    PolicyRefused,
+    PrivacyError,
+)
 
 
-def sentence_of(error: Exception) -> str | None:
+class Failure(click.ClickException):
+    """Why a command could not do its work: one line for each thing that is wrong."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file: Any = None) -> None:
+        """Say it, without anything secret that a foreign error may have quoted."""
+        for line in self.message.splitlines():
+            said = redact(None, "error", {"event": line})["event"]
+            click.echo(f"kyc: {said}", err=True, file=file)
+
+
+def failure_of(error: Exception) -> Failure | None:
     """What to tell the operator, or None for a fault of our own."""
-    if not isinstance(error, FORESEEN):
-        return None
-    return str(error) or (type(error).__doc__ or type(error).__name__).splitlines()[0]
+    match error:
+        case SettingsRefused():
+            return Failure(str(error), 2)
+        case StoreUnavailable():
+            return Failure("The database does not answer; `kyc doctor` tells more.")
+        case DBAPIError(orig=psycopg.OperationalError() as cause):
+            return Failure(_of_database(cause))
+        case psycopg.OperationalError():
+            return Failure(_of_database(error))
+        case _ if isinstance(error, OUTSPOKEN):
+            return Failure(_first_line(str(error) or type(error).__doc__ or type(error).__name__))
+        case _:
+            return None
+
+
+def _of_database(error: psycopg.OperationalError) -> str:
+    return f"The database cannot be used: {_first_line(str(error))}"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0]
+
+
+def present_settings() -> Settings:
+    """The settings as the environment gives them, with the log set up after them.
+
+    Raises:
+        Failure: some of them cannot be used; one line each, without the value.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = [f"KYC_{_place(one['loc'])}: {one['msg']}" for one in error.errors(include_input=False)]
+        raise Failure("\n".join(wrong), 2) from None
+    except OSError as error:
+        raise Failure(f"A KYC_…_FILE cannot be read: {error.strerror}: {error.filename}", 2) from error
+    configure(settings)
+    return settings
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return str(location[0]).upper() if location else "…"
+
+
+def with_app(work: Callable[[App], Coroutine[Any, Any, None]]) -> None:
+    """Run *work* with a whole app, which is taken apart afterwards."""
+    settings = present_settings()
+
+    async def whole() -> None:
+        async with build(settings) as app:
+            await work(app)
+
+    asyncio.run(whole())

@@ -98,7 +98,14 @@ AS_DIGIT: Mapping[str, str] = {"O": "0", "Q": "0", "D": "0", "I": "1", "L": "1",
 AS_LETTER: Mapping[str, str] = {"0": "O", "1": "I", "5": "S", "8": "B", "2": "Z", "6": "G"}
 AS_SEX: Mapping[str, str] = {"P": "F", "E": "F", "N": "M", "H": "M", "C": FILLER, "K": FILLER, "X": FILLER}
 LIKE_FILLER = frozenset("CKLESX4")  # what `<` is taken for in the middle of its own kind
-CODES = frozenset("PACIV")  # the first letter of every document code
+CODES: Mapping[Format, str] = {  # the first letter of the document code (Doc 9303-4 to -7, §4.2.2)
+    Format.TD1: "ACI",
+    Format.TD2: "ACI",
+    Format.TD3: "P",
+    Format.MRVA: "V",
+    Format.MRVB: "V",
+}
+MOST_TOO_LONG = 4  # a line longer than that belongs to another format
 MOST_SWAPS = 4
 MOST_OPTIONS = 24  # the cheapest swaps, of which combinations are tried
 MOST_FITS = 60  # ways to bring the rows of one zone to their length that are tried
@@ -147,7 +154,7 @@ SPACE = Glyph(character=FILLER)
 
 def _fits(line: Row, width: int, *, names: bool) -> tuple[_Fit, ...]:
     """The ways in which *line* may have *width* characters, the likeliest first."""
-    if not width // 3 <= len(line) <= width + 8:
+    if not width // 3 <= len(line) <= width + MOST_TOO_LONG:
         return ()
     ways: list[_Fit] = []
     for left, right in ((0, 0), (0, 1), (1, 0), (0, 2), (2, 0), (1, 1)):
@@ -256,8 +263,7 @@ def _by_grammar(kind: Format, fits: Sequence[_Fit]) -> _Draft | None:
                 repaired.add((index, column))
             characters.append(character)
         rows.append("".join(characters))
-    visa = kind in {Format.MRVA, Format.MRVB}
-    if rows[0][0] not in CODES or (rows[0][0] == "V") is not visa:
+    if rows[0][0] not in CODES[kind]:
         return None
     for name in ("issuer", "nationality"):
         _known_state(rows, layout.spans[name], repaired)

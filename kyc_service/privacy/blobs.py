@@ -398,18 +398,16 @@ class BlobStore:
     async def _upload(self, path: str) -> AsyncGenerator["AsyncWritableFile", None]:
         """A writer that is committed at the end, and given up if anything is raised before.
 
-        A writer, and not `put_async` with a generator: when that is cancelled, its multipart upload stays.
+        A writer, and not `put_async` with a generator: when that is cancelled, its multipart upload stays. One part at a
+        time, because only then is it known that none is on its way when the upload is given up.
         """
         with _translated(path):
-            writer = obstore.open_writer_async(self._store, path, buffer_size=PART_BYTES, max_concurrency=2)
+            writer = obstore.open_writer_async(self._store, path, buffer_size=PART_BYTES, max_concurrency=1)
             await writer.__aenter__()
         try:
             yield writer
         except BaseException as error:
-            with suppress(BaseError, OSError):  # what went wrong before is the news
-                await _seen_through(writer.flush())  # a part that arrives after the end would open the upload again
-            with suppress(BaseError, OSError):
-                await _seen_through(writer.__aexit__(type(error), error, error.__traceback__))
+            await _seen_through(_give_up(writer, error))
             raise
         with _translated(path):
             await _seen_through(writer.close())
@@ -477,6 +475,19 @@ async def _grouped(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             size = 0
     if group:
         yield b"".join(group)
+
+
+async def _give_up(writer: "AsyncWritableFile", reason: BaseException) -> None:
+    """Leave nothing of an upload. What fails here is not told: *reason* is the news.
+
+    A part that arrives at a bucket after the upload was aborted opens it again, for ever. A write waits for the part on
+    its way; as that byte may complete another part, a second one waits for that.
+    """
+    with suppress(BaseError, OSError):
+        for _ in range(2):
+            await writer.write(b"\0")
+    with suppress(BaseError, OSError):
+        await writer.__aexit__(type(reason), reason, reason.__traceback__)
 
 
 async def _seen_through(step: Awaitable[T]) -> T:

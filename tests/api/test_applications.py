@@ -431,7 +431,7 @@ def test_a_cursor_is_good_for_its_own_list_alone(api: TestClient, form: Form, be
         (f"status=PENDING&cursor={cursor}", {}),
         (f"cursor={cursor}", bearer(tenant="acme")),
         (f"cursor={cursor[:-2]}AA", {}),
-        (f"cursor=A{cursor[1:]}", {}),
+        (f"cursor=_{cursor[1:]}", {}),
         ("cursor=", {}),
         ("cursor=%C3%BC", {}),
     ):

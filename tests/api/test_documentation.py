@@ -59,7 +59,7 @@ def test_every_operation_has_examples_that_its_schemas_accept() -> None:
                 content = answer.get("content", {}).get("application/json")
                 if content:
                     shape = content["schema"]["$ref"].rpartition("/")[2]
-                    getattr(answers, shape).model_validate(content["example"])
+                    getattr(answers, shape).model_validate_json(json.dumps(content["example"]))
                     checked += 1
     assert checked >= 20
     for example in described["components"]["examples"].values():

@@ -1,0 +1,163 @@
+"""`kyc serve`, `kyc worker`, `kyc migrate`: the processes of the service."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import click
+
+from kyc_service.cli.faults import Failure, present_settings, with_app
+
+if TYPE_CHECKING:
+    from kyc_service.bootstrap import App
+    from kyc_service.settings import Settings
+
+GRACE = 25  # seconds in which requests may finish; a container is given 30
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8180, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--reload", is_flag=True, help="Start again when the code changes.")
+@click.option("--worker/--no-worker", default=None, help="Also work off the orders (default: in development).")
+def serve(*, host: str, port: int, reload: bool, worker: bool | None) -> None:
+    """Serve the HTTP API, and in development work off the orders as well.
+
+    Without any setting it brings its own PostgreSQL, keys and tokens. SIGTERM lets requests finish.
+
+    Example: kyc serve --host 0.0.0.0 --no-worker
+    """
+    if worker is not None:
+        os.environ["KYC_INLINE_WORKER"] = str(worker).lower()  # in the environment, where a reloaded process reads it
+    settings = present_settings()
+    _refuse(settings)
+    with _listening(host, port) as listener:
+        if not reload:
+            asyncio.run(_serve(settings, listener))
+            return
+    _serve_and_reload(host, port)
+
+
+def _refuse(settings: "Settings") -> None:
+    """Before anything is opened, so that an operator reads every sentence at once."""
+    from kyc_service.bootstrap import SettingsRefused, refusals
+
+    if sentences := refusals(settings):
+        raise SettingsRefused("\n".join(sentences))
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """The port, taken before anything else is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(2048)  # also finds out about another listener that reuses the address
+        except OSError as error:
+            raise Failure(f"Port {port} of {host} cannot be served: {error.strerror}. Try --port.") from error
+        yield listener
+
+
+async def _serve(settings: "Settings", listener: socket.socket) -> None:
+    """Serve until a signal; the app is built here and not by the server, which would print a traceback if it cannot be."""
+    import uvicorn
+
+    from kyc_service.api.main import create_app
+    from kyc_service.bootstrap import build
+
+    async with build(settings) as app:
+        config = uvicorn.Config(
+            create_app(settings, build=lambda _: nullcontext(app)),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+        server = uvicorn.Server(config)
+        for name in STOPPING:  # uvicorn raises the signal once more when it has stopped, for whoever was there before it
+            signal.signal(name, lambda *_: None)
+        click.echo(f"kyc: serving on {_address(listener)}, with the documentation at /docs", err=True)
+        await server.serve(sockets=[listener])
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _serve_and_reload(host: str, port: int) -> None:
+    import uvicorn
+
+    import kyc_service
+
+    click.echo(f"kyc: serving on http://{host}:{port}, again whenever the code changes", err=True)
+    uvicorn.run(
+        "kyc_service.api.main:app",
+        host=host,
+        port=port,
+        reload=True,
+        reload_dirs=list(kyc_service.__path__),
+        access_log=False,
+        server_header=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE,
+    )
+
+
+@click.command()
+def worker() -> None:
+    """Work off the orders: checks, retries, compensations, timeouts.
+
+    Any number of workers may run, on any number of machines. The first SIGTERM lets it finish what it holds, a second
+    one gives that to another worker.
+
+    Example: kyc worker
+    """
+    with_app(_work)
+
+
+async def _work(app: "App") -> None:
+    working = asyncio.create_task(app.worker.run(), name="worker")
+    asked = 0
+
+    def stop() -> None:
+        nonlocal asked
+        asked += 1
+        app.worker.stop()
+        if asked > 1:
+            working.cancel()
+
+    loop = asyncio.get_running_loop()
+    for name in STOPPING:
+        loop.add_signal_handler(name, stop)
+    bells = [asyncio.create_task(app.bells.listen()), asyncio.create_task(app.bells.carry())]
+    click.echo(f"kyc: working on up to {app.settings.worker_concurrency} orders at a time", err=True)
+    await asyncio.wait([working])
+    for bell in bells:
+        bell.cancel()
+    await asyncio.gather(*bells, return_exceptions=True)
+    if not working.cancelled():
+        working.result()
+
+
+@click.command()
+@click.option("--revision", default="head", show_default=True, help="The revision to go up to.")
+def migrate(revision: str) -> None:
+    """Bring the database to a revision. It does no harm to run it several times, or several at once.
+
+    `alembic upgrade head` does the same.
+
+    Example: kyc migrate
+    """
+    from kyc_service.store import database
+
+    with database.dsn(present_settings()) as target:
+        database.migrate(target, revision)
+    click.echo(f"kyc: the database is at {revision}", err=True)

@@ -1,0 +1,68 @@
+"""`kyc token`, `kyc keys`: what lets somebody in, and what lets anybody read."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from kyc_service.cli.faults import present_settings
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = timedelta(days=365)
+
+
+class Lifetime(click.ParamType):
+    """A number and a unit: 90s, 30m, 8h, 7d."""
+
+    name = "lifetime"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The time that is meant."""
+        found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", str(value))
+        lifetime = timedelta(seconds=int(found[1]) * UNITS[found[2]]) if found else None
+        if lifetime is None or lifetime > LONGEST:
+            self.fail("a number and one of s, m, h, d, for example 8h, and at most a year", param, ctx)
+        return lifetime
+
+
+@click.command()
+@click.option("--tenant", default="sandbox", show_default=True, help="The tenant that it is for.")
+@click.option("--role", "roles", multiple=True, default=("submitter",), show_default=True, help="May be repeated.")
+@click.option("--subject", default="developer", show_default=True, help="Whose actions the log will tell of.")
+@click.option("--client", default="kyc-cli", show_default=True, help="The client that acts for the subject.")
+@click.option("--ttl", default="1h", show_default=True, type=Lifetime(), help="How long it is valid: 30m, 8h, 7d.")
+def token(*, tenant: str, roles: tuple[str, ...], subject: str, client: str, ttl: timedelta) -> None:
+    """Print a development token, and nothing else. Production does not accept it, and refuses to make one.
+
+    The roles are those of policies/data.json: submitter, reader, reviewer, auditor.
+
+    Example: export ACCESS_TOKEN=$(kyc token --role submitter --role reviewer)
+    """
+    from kyc_service.access.development import DevelopmentIssuer
+
+    click.echo(DevelopmentIssuer(present_settings()).issue(tenant, roles, subject, client, ttl))
+
+
+@click.group()
+def keys() -> None:
+    """Make the key ring, without which no personal data can be read.
+
+    Example: kyc keys init /etc/kyc/ring.json
+    """
+
+
+@keys.command("init")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def keys_init(file: Path) -> None:
+    """Make a new key ring at FILE, readable by its owner alone; a file that is there already stays.
+
+    Keep copies of it apart from those of the database: who has both can read everything, and who has lost it can
+    read nothing any more.
+
+    Example: kyc keys init /etc/kyc/ring.json
+    """
+    from kyc_service.privacy.keyfile import KeyRing
+
+    KeyRing.create(file)
+    click.echo(f"kyc: made {file}; name it in KYC_KEY_FILE and keep a copy in a safe place", err=True)
