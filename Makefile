@@ -27,7 +27,7 @@ cov: setup  ## the tests, with what they do not reach
 	@$(BIN)/python -m pytest --cov=kyc_service --cov-report=term-missing
 
 check: setup  ## what CI checks besides the tests
-	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check $(CODE) && $(BIN)/mypy && $(BIN)/mypy scripts && $(BIN)/lint-imports --no-logo
+	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check $(CODE) && $(BIN)/mypy && $(BIN)/mypy -p scripts && $(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kyc_service.api.openapi --check docs/openapi.json && $(BIN)/python -m scripts.docs --check && $(if $(POETRY),$(POETRY) check --lock,true)
 
 fmt: setup  ## format, and fix what can be fixed

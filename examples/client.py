@@ -1,5 +1,4 @@
-"""
-Example: Asynchronously create and poll a KYC application
+"""Example: Asynchronously create and poll a KYC application
 """
 import asyncio
 import os

@@ -47,6 +47,8 @@ def open_(key: bytes, listing: Listing, cursor: str) -> tuple[datetime, UUID]:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refused("cursor_invalid") from error
+    if base64.urlsafe_b64encode(content).rstrip(b"=").decode() != cursor:  # the last letter has bits to spare
+        raise Refused("cursor_invalid")
     mark, tag = content[: MARK.size], content[MARK.size :]
     if len(mark) != MARK.size or not hmac.compare_digest(tag, _tag(key, listing, mark)):
         raise Refused("cursor_invalid")

@@ -83,13 +83,7 @@ def create_app(settings: Settings | None = None, build: Build = bootstrap.build)
 
 def _offer(api: FastAPI, path: str, method: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
     """A plain route of Starlette's: what FastAPI would add to it, dependencies and models, is not used here."""
-
-    async def known(request: Request) -> Response:
-        exchange: Exchange = request.scope["kyc.exchange"]
-        exchange.route = path
-        return await endpoint(request)
-
-    api.add_route(path, known, methods=["GET"] if method == "GET" else [method], include_in_schema=False)
+    api.add_route(path, endpoint, methods=["GET"] if method == "GET" else [method], include_in_schema=False)
 
 
 def _guarded(route: Route) -> Callable[[Request], Awaitable[Response]]:

@@ -2,18 +2,26 @@
 
 import difflib
 import os
+import socket
+import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from uuid import uuid4
 
-from kyc_service.application.ports import StoreUnavailable
+from kyc_service.application.keys import DataClass, Owner
 from kyc_service.bootstrap import App, build, refusals
-from kyc_service.cli.faults import sentence_of
+from kyc_service.cli.faults import Failure, failure_of, present_settings
 from kyc_service.domain.record import record
+from kyc_service.privacy.blobs import S3Options, blob_context, blob_path, open_blob_store
+from kyc_service.privacy.sealing import KEY_BYTES, DataKey
 from kyc_service.settings import Settings
 
 ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr")
+# Read by parts of the service that have no settings of their own, by the tests and by the example client.
+ALSO_KNOWN = frozenset({"KYC_PG_BIN", "KYC_PG_USER", "KYC_TEST_DSN", "KYC_API_URL"})
+PORT = 8180
+OLDEST_POSTGRES = 150000
 
 
 @record
@@ -30,41 +38,54 @@ class Finding:
         return {"what": self.what, "state": self.state, "why": self.why, "cure": self.cure}
 
 
-async def examine(settings: Settings) -> Sequence[Finding]:
+def fine(what: str, why: str) -> Finding:
+    """All is well."""
+    return Finding(what=what, state="ok", why=why)
+
+
+async def examine() -> Sequence[Finding]:
     """Everything, one after the other; what depends on a broken part is not looked at."""
-    findings = [_python(), *_unknown_settings(), *_refused(settings), _engine()]
+    findings = [_python(), *_unknown_settings(), _engine()]
+    try:
+        settings = present_settings()
+    except Failure as refused:
+        return [*findings, *_failed("settings", refused, "see `kyc config --help`")]
+    findings += [*_refused(settings), *_key_file(settings), _port()]
     if any(finding.state == "fail" for finding in findings):
         return findings
     try:
         async with build(settings) as app:
             findings += [await look(app) for look in LOOKS]
-    except StoreUnavailable:
-        findings.append(Finding(what="database", state="fail", why="does not answer", cure="check KYC_DB_DSN"))
     except Exception as error:
-        sentence = sentence_of(error)
-        if sentence is None:
+        failure = failure_of(error)
+        if failure is None:
             raise
-        findings.append(Finding(what="start", state="fail", why=sentence))
+        cure = "check KYC_DB_DSN" if settings.db_dsn else ""
+        findings += _failed("start", failure, cure)
     return findings
+
+
+def _failed(what: str, failure: Failure, cure: str) -> Sequence[Finding]:
+    return [Finding(what=what, state="fail", why=line, cure=cure) for line in failure.message.splitlines()]
 
 
 def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
-        return Finding(what="python", state="ok", why=version)
+        return fine("python", version)
     return Finding(what="python", state="fail", why=f"{version} is not supported", cure="use 3.11, 3.12 or 3.13")
 
 
 def _unknown_settings() -> Sequence[Finding]:
     known = {f"KYC_{name.upper()}" for name in Settings.model_fields}
-    known |= {f"{name}_FILE" for name in known} | {"KYC_PG_BIN", "KYC_PG_USER", "KYC_TEST_DSN", "KYC_API_URL"}
+    known |= {f"{name}_FILE" for name in known} | ALSO_KNOWN
     found = []
     for name in sorted(os.environ):
         if name.startswith("KYC_") and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            cure = f"did you mean {near[0]}?" if near else "remove it"
+            cure = f"did you mean {near[0]}?" if near else "remove it; `kyc config` lists every setting"
             found.append(Finding(what="settings", state="warn", why=f"{name} is not a setting", cure=cure))
-    return found or [Finding(what="settings", state="ok", why="every KYC_ variable is known")]
+    return found or [fine("settings", "every KYC_ variable is known")]
 
 
 def _refused(settings: Settings) -> Sequence[Finding]:
@@ -74,7 +95,7 @@ def _refused(settings: Settings) -> Sequence[Finding]:
 def _engine() -> Finding:
     missing = [name for name in ENGINE if find_spec(name) is None]
     if not missing:
-        return Finding(what="engine", state="ok", why="can read documents")
+        return fine("engine", "can read documents")
     return Finding(
         what="engine",
         state="warn",
@@ -83,16 +104,56 @@ def _engine() -> Finding:
     )
 
 
+def _key_file(settings: Settings) -> Sequence[Finding]:
+    path = settings.key_file or settings.home / "keys" / "ring.json"
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        if settings.key_file is None:
+            return [fine("key file", "none yet; development makes one")]
+        return [Finding(what="key file", state="fail", why=f"there is none at {path}", cure=f"kyc keys init {path}")]
+    except OSError as error:
+        return [Finding(what="key file", state="fail", why=f"{path}: {error.strerror}", cure="run as its owner")]
+    if mode & 0o077:
+        return [
+            Finding(
+                what="key file",
+                state="fail",
+                why=f"others than its owner can reach {path} (mode {mode:04o})",
+                cure=f"chmod 600 {path}, and replace its keys if others have read it",
+            )
+        ]
+    return [fine("key file", f"{path}, for its owner alone")]
+
+
+def _port() -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PORT))
+            probe.listen()
+        except OSError:
+            cure = "nothing to do if that is the service itself; otherwise kyc serve --port takes another"
+            return Finding(what="port", state="warn", why=f"somebody listens on {PORT} already", cure=cure)
+    return fine("port", f"{PORT} is free")
+
+
 async def _database(app: App) -> Finding:
     async with app.database.any() as connection:
-        row = await (await connection.execute("select current_setting('server_version'), clock_timestamp()")).fetchone()
-    return Finding(what="database", state="ok", why=f"PostgreSQL {row[0]}" if row else "answers")
+        cursor = await connection.execute(
+            "select current_setting('server_version'), current_setting('server_version_num')::integer"
+        )
+        name, number = await cursor.fetchone() or ("unknown", 0)
+    if number < OLDEST_POSTGRES:
+        return Finding(what="database", state="fail", why=f"PostgreSQL {name} is too old", cure="use 15 or newer")
+    kind = "yours" if app.settings.db_dsn else "embedded"
+    return fine("database", f"PostgreSQL {name}, {kind}")
 
 
 async def _migrations(app: App) -> Finding:
     ready = (await app.ready())["migrations"]
     if ready.ok:
-        return Finding(what="migrations", state="ok", why=ready.detail)
+        return fine("migrations", ready.detail)
     return Finding(what="migrations", state="fail", why=ready.detail, cure="kyc migrate")
 
 
@@ -100,22 +161,41 @@ async def _orders(app: App) -> Finding:
     backlog = await app.orders.backlog()
     why = f"{backlog.open} due, {backlog.dead} given up"
     if backlog.dead:
-        return Finding(what="orders", state="warn", why=why, cure="look at last_error in the table orders")
-    return Finding(what="orders", state="ok", why=why)
+        return Finding(what="orders", state="warn", why=why, cure="kyc orders list")
+    return fine("orders", why)
 
 
 async def _blobs(app: App) -> Finding:
-    async def probe() -> AsyncIterator[bytes]:
+    """A file of our own goes in, comes out and is removed; its key is never stored anywhere."""
+    settings = app.settings
+    access, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    options = S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key_id=access.get_secret_value() if access else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+    )
+    store = open_blob_store(settings.blob_url, settings.home / "blobs", options)
+    key = DataKey(id=uuid4(), secret=os.urandom(KEY_BYTES))
+    context = blob_context(Owner(tenant="doctor", subject=key.id, data_class=DataClass.DOCUMENT), key.id)
+    path = blob_path("doctor", key.id)
+
+    async def content() -> AsyncIterator[bytes]:
         yield b"kyc doctor"
 
-    path, _ = await app.documents.put("doctor", uuid4(), probe())
-    await app.documents.discard(path)
-    return Finding(what="documents", state="ok", why="stored and removed one")
+    await store.put(path, content(), key, context)
+    try:
+        found = b"".join([chunk async for chunk in store.get(path, key, context)])
+    finally:
+        await store.delete(path)
+    if found != b"kyc doctor":
+        return Finding(what="documents", state="fail", why="the store gives back something else than it was given")
+    return fine("documents", "stored, read and removed a file")
 
 
 async def _tokens(app: App) -> Finding:
     if app.settings.jwt_public_key_url:
-        return Finding(what="tokens", state="ok", why=f"verified with {app.settings.jwt_public_key_url}")
+        return fine("tokens", f"verified with the keys at {app.settings.jwt_public_key_url}")
     cure = "set KYC_JWT_PUBLIC_KEY_URL before anybody else can reach the service"
     return Finding(what="tokens", state="warn", why="development tokens are trusted", cure=cure)
 

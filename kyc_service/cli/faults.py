@@ -38,9 +38,7 @@ OUTSPOKEN = (
 class Failure(click.ClickException):
     """Why a command could not do its work: one line for each thing that is wrong."""
 
-    def __init__(self, message: str, code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = code
+    exit_code = 1
 
     def show(self, file: Any = None) -> None:
         """Say it, without anything secret that a foreign error may have quoted."""
@@ -49,11 +47,17 @@ class Failure(click.ClickException):
             click.echo(f"kyc: {said}", err=True, file=file)
 
 
+class Refused(Failure):
+    """The settings cannot be used."""
+
+    exit_code = 2
+
+
 def failure_of(error: Exception) -> Failure | None:
     """What to tell the operator, or None for a fault of our own."""
     match error:
         case SettingsRefused():
-            return Failure(str(error), 2)
+            return Refused(str(error))
         case StoreUnavailable():
             return Failure("The database does not answer; `kyc doctor` tells more.")
         case DBAPIError(orig=psycopg.OperationalError() as cause):
@@ -84,9 +88,9 @@ def present_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         wrong = [f"KYC_{_place(one['loc'])}: {one['msg']}" for one in error.errors(include_input=False)]
-        raise Failure("\n".join(wrong), 2) from None
+        raise Refused("\n".join(wrong)) from None
     except OSError as error:
-        raise Failure(f"A KYC_…_FILE cannot be read: {error.strerror}: {error.filename}", 2) from error
+        raise Refused(f"A KYC_…_FILE cannot be read: {error.strerror}: {error.filename}") from error
     configure(settings)
     return settings
 

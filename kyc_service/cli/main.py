@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import click
 
-# Name → where the command is, and what it does in a line. A command is imported when it is called: `kyc --help` is fast.
+# Name → where the command is, and what it does. A command is imported when it is called, so that `kyc --help` is fast.
 Table: TypeAlias = Mapping[str, tuple[str, str]]
 COMMANDS: Table = {
     "demo": ("demo:demo", "Watch applications walk through a whole service on this machine."),
@@ -73,7 +73,9 @@ def cli() -> None:
     """The CrowdPay Connect KYC service: verify people, from a terminal.
 
     A newcomer starts with `kyc demo`. `kyc serve` serves the API on port 8180, and `kyc token` gives a token for it.
-    Every command explains itself, for example: kyc serve --help
+    Every command explains itself.
+
+    Example: kyc serve --help
     """
 
 

@@ -26,10 +26,14 @@ def rebuild(*, check_only: bool) -> None:
 
 
 async def _rebuild(app: "App", *, write: bool) -> None:
+    from kyc_service.privacy.sealing import PrivacyError
     from kyc_service.store import rebuild as folding
 
     async def index(tenant: str, user: UUID, stream: UUID, sealed: "Sealed") -> bytes | None:
-        person = await app.people.open(tenant, user, stream, sealed)
+        try:
+            person = await app.people.open(tenant, user, stream, sealed)
+        except PrivacyError as error:
+            raise folding.NotReadable from error
         return app.people.index(tenant, str(person["email"])) if person else None
 
     rebuilt = await folding.rebuild(app.database, index, write=write)

@@ -66,7 +66,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 async def _serve(settings: "Settings", listener: socket.socket) -> None:
-    """Serve until a signal; the app is built here and not by the server, which would print a traceback if it cannot be."""
+    """Serve until a signal. The app is built here, because the server would answer a fault of it with a traceback."""
     import uvicorn
 
     from kyc_service.api.main import create_app
@@ -81,7 +81,9 @@ async def _serve(settings: "Settings", listener: socket.socket) -> None:
             timeout_graceful_shutdown=GRACE,
         )
         server = uvicorn.Server(config)
-        for name in STOPPING:  # uvicorn raises the signal once more when it has stopped, for whoever was there before it
+        for (
+            name
+        ) in STOPPING:  # uvicorn raises the signal once more when it has stopped, for whoever was there before it
             signal.signal(name, lambda *_: None)
         click.echo(f"kyc: serving on {_address(listener)}, with the documentation at /docs", err=True)
         await server.serve(sockets=[listener])

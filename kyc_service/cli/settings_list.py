@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pydantic import SecretStr
 
 from kyc_service.domain.record import record
+from kyc_service.log import redact
 from kyc_service.settings import Settings
 
 
@@ -47,4 +48,4 @@ def _written(value: object) -> str:
         case tuple():
             return ",".join(str(part) for part in value)
         case _:
-            return str(value)
+            return str(redact(None, "config", {"event": str(value)})["event"])  # an address may hold a password

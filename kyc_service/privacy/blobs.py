@@ -398,8 +398,8 @@ class BlobStore:
     async def _upload(self, path: str) -> AsyncGenerator["AsyncWritableFile", None]:
         """A writer that is committed at the end, and given up if anything is raised before.
 
-        A writer, and not `put_async` with a generator: when that is cancelled, its multipart upload stays. One part at a
-        time, because only then is it known that none is on its way when the upload is given up.
+        A writer, and not `put_async` with a generator: when that is cancelled, its multipart upload stays. One part at
+        a time, because only then is it known that none is on its way when the upload is given up.
         """
         with _translated(path):
             writer = obstore.open_writer_async(self._store, path, buffer_size=PART_BYTES, max_concurrency=1)

@@ -131,9 +131,7 @@ async def _mend(connection: AsyncConnection[TupleRow], difference: Difference, i
             row = await _folded(await cursor.fetchall(), index)
         except UNFOLDABLE:
             return difference
-        values = [getattr(row, field.name) for field in fields(Row)]
-        values[values.index(row.state)] = Jsonb(row.state)
-        await connection.execute(WRITE, (stream, *values))
+        await connection.execute(WRITE, (stream, *_columns(row)))
     return Difference(stream=stream, what=difference.what, mended=True)
 
 
@@ -162,3 +160,8 @@ async def _folded(rows: Rows, index: Index) -> Row:
 
 def _row(columns: tuple[Any, ...]) -> Row:
     return Row(**dict(zip((field.name for field in fields(Row)), columns, strict=True)))
+
+
+def _columns(row: Row) -> list[object]:
+    values = [getattr(row, field.name) for field in fields(Row)]
+    return [Jsonb(value) if isinstance(value, Mapping) else value for value in values]

@@ -137,6 +137,43 @@ async def test_an_upload_cancelled_while_it_is_written_leaves_nothing_behind(
     assert kept() == {}
 
 
+async def test_an_upload_that_breaks_off_with_a_part_on_its_way_leaves_nothing_behind(
+    blob_store: BlobStore, path: str, key: DataKey, pieces: Pieces, kept: Kept
+) -> None:
+    async def breaking(after: int) -> AsyncIterator[bytes]:
+        async for piece in pieces(bytes(after * 65536), 65536):
+            yield piece
+        raise ConnectionResetError
+
+    for after in range(82, 122, 2):  # around the sixth and seventh megabyte, where the first part is sent
+        with pytest.raises(ConnectionResetError):
+            await blob_store.put(path, breaking(after), key, CONTEXT)
+    assert kept() == {}
+
+
+@pytest.mark.parametrize("size", [1000, MULTIPART], ids=["small", "multipart"])
+async def test_an_upload_cancelled_in_its_last_request_leaves_nothing_behind(
+    blob_store: BlobStore, path: str, key: DataKey, pieces: Pieces, kept: Kept, size: int
+) -> None:
+    async def cancelled(delay: float) -> None:
+        """An upload that is given up *delay* seconds after its last piece; it may be complete by then."""
+
+        async def source() -> AsyncIterator[bytes]:
+            async for piece in pieces(bytes(size), 65536):
+                yield piece
+            asyncio.get_running_loop().call_later(delay, upload.cancel)
+
+        upload = asyncio.ensure_future(blob_store.put(path, source(), key, CONTEXT))
+        await asyncio.wait([upload])
+        if not upload.cancelled():
+            assert await blob_store.exists(path)
+            await blob_store.delete(path)
+
+    for delay in (0, 0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008):
+        await cancelled(delay)
+    assert kept() == {}
+
+
 async def test_a_second_file_at_a_path_replaces_the_first_whole(
     blob_store: BlobStore, path: str, key: DataKey, pieces: Pieces
 ) -> None:
