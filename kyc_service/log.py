@@ -6,6 +6,7 @@ Nothing is configured at import; every process calls `configure` once.
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any
@@ -53,6 +54,22 @@ def configure(settings: Settings) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler, Forwarded) for handler in root.handlers):
+        root.addHandler(Forwarded())
+
+
+class Forwarded(logging.Handler):
+    """What libraries log, as lines like ours; of an exception the kind and the place, and not the words."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it like everything else."""
+        said: dict[str, object] = {"logger": record.name}
+        if record.exc_info and record.exc_info[0]:
+            kind, _, trace = record.exc_info
+            said["error"] = kind.__name__
+            said["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)[-8:]]
+        structlog.get_logger().log(record.levelno, record.getMessage(), **said)
 
 
 def redact(logger: object, method: str, event: Event) -> Event:

@@ -1,6 +1,7 @@
 """Whatever a caller passes along, no personal data and no secret gets into the log."""
 
 import json
+import logging
 
 import pytest
 import structlog
@@ -54,3 +55,28 @@ def test_a_line_is_json_and_redacted(capsys: pytest.CaptureFixture[str]) -> None
     line = json.loads(capsys.readouterr().err)
     structlog.reset_defaults()
     assert (line["event"], line["email"], line["level"]) == (f"mail to {HIDDEN}", HIDDEN, "warning")
+
+
+def test_what_a_library_logs_is_a_redacted_line_too_and_its_exception_keeps_its_words_to_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(Settings(_env_file=None))
+    try:
+        int("Anna Maria Eriksson")
+    except ValueError:
+        logging.getLogger("some.library").exception("cannot read %s", "anna@example.com")
+    said = capsys.readouterr().err
+    structlog.reset_defaults()
+    line = json.loads(said)
+    assert (line["event"], line["logger"], line["error"]) == (f"cannot read {HIDDEN}", "some.library", "ValueError")
+    assert "Eriksson" not in said
+    assert "test_log.py" in line["at"][-1]
+
+
+def test_setting_the_log_up_again_says_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Settings(_env_file=None))
+    configure(Settings(_env_file=None))
+    logging.getLogger("some.library").warning("once")
+    said = capsys.readouterr().err
+    structlog.reset_defaults()
+    assert said.count("once") == 1

@@ -170,7 +170,7 @@ PARAMETERS: Mapping[str, Json] = {
         "Idempotency-Key",
         "Makes the request repeatable for 72 hours: the same key with the same request gets the first answer again, "
         "with `Idempotent-Replayed: true`. 1 to 255 visible ASCII characters, bare or as a quoted string.",
-        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,255}$"},
+        {"type": "string", "pattern": '^([!#-~][!-~]{0,254}|"([!#-\\[\\]-~]|\\\\["\\\\]){1,255}")$'},
         example="8e03978e-40d5-43dd-bc93-6894a57f9324",
     ),
     "Prefer": _header(

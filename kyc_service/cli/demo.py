@@ -5,302 +5,136 @@ The service is a process of its own, as in production; the demo is a client like
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import httpx2
-from crowdpy_auth import CrowdPayAuth
-from rich.console import Console
-from rich.table import Table
+import click
 
-from kyc_service.access.development import DevelopmentIssuer
-from kyc_service.documents.specimen import degraded, draw, traveller
-from kyc_service.domain.record import record
-from kyc_service.settings import Settings
-from kyc_service.store.embedded import discard
-from kyc_service.vendors.simulated import Magic, magic_file_id
+from kyc_service.cli.faults import Failure
 
-PATIENCE = 60.0  # seconds for one walk
+KYC = (sys.executable, "-m", "kyc_service.cli.main")
 TENANT = "sandbox"
-COLOURS = {"VERIFIED": "green", "REJECTED": "red", "ROLLED_BACK": "yellow"}
+START = 90.0  # seconds in which everything must have started
+# What of the user's settings also holds for the demo. Neither their database nor their keys nor their buckets do.
+PASSED_ON = ("KYC_PG_BIN", "KYC_PG_USER", "KYC_MAX_RETRIES", "KYC_SANDBOX_ROUTE", "KYC_DOCUMENT_ROUTE")
+QUICK = {"KYC_RETRY_BASE_SECONDS": "0.2", "KYC_ENGINE_WORKERS": "1"}
 
 
-class DemoFailed(Exception):
-    """The demo could not go on; the message says why."""
+@click.command()
+@click.option("--ci", is_flag=True, help="Plain lines and no live display, also on a terminal.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Where the API is; by default any free port.")
+@click.option("--keep", is_flag=True, help="Keep the demo's data and pictures, and say where they are.")
+def demo(*, ci: bool, port: int, keep: bool) -> None:
+    """Watch applications walk through a whole service on this machine, event by event.
+
+    Everything is embedded, nothing leaves the machine, and all of it is removed in the end. It exits with 1 if any
+    application ends otherwise than it should.
+
+    Example: kyc demo --keep
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is also ended
+    raise click.exceptions.Exit(_run(live=not ci and sys.stdout.isatty(), port=port or _free_port(), keep=keep))
 
 
-@record
-class Walk:
-    """One application from submission to its end, and how that end must look."""
+def _run(*, live: bool, port: int, keep: bool) -> int:
+    """Every walk; the exit code."""
+    import httpx2
+    from crowdpy_auth import CrowdPayAuth
 
-    title: str
-    expected: str
-    published: str
-    documents: Callable[["Visitor"], Sequence[Mapping[str, object]]]
-    better: Callable[["Visitor"], Sequence[Mapping[str, object]]] | None = None
-    compensated: int = 0  # how many steps must have been undone
+    from kyc_service.cli.stage import Stage
+    from kyc_service.cli.walks import WALKS, DemoFailed, Visitor
 
-
-@record
-class Outcome:
-    """How a walk ended."""
-
-    walk: Walk
-    status: str
-    published: tuple[str, ...]
-    compensated: int
-    seconds: float
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether it ended as it should, and told the world so."""
-        return (
-            self.status == self.walk.expected
-            and self.published[:1] == ("KYC_CREATED",)
-            and self.published[-1:] == (self.walk.published,)
-            and self.compensated == self.walk.compensated
-        )
-
-
-PERSON = {"given_names": "Anna Maria", "family_name": "Eriksson", "birth_date": "1974-08-12"}
-GOOD = traveller(issuer="NLD")
-EXPIRED = traveller(issuer="NLD", expiry=date(2020, 4, 15))
-
-
-def announced(file_id: str) -> Mapping[str, object]:
-    """A passport whose picture is *file_id*."""
-    return {"doc_type": "PASSPORT", "file_id": file_id, "issued_country": "NL"}
-
-
-def simulated(magic: Magic) -> Callable[["Visitor"], Sequence[Mapping[str, object]]]:
-    """A document that nobody uploaded, which makes the simulated vendors do what *magic* says."""
-    return lambda _: [announced(str(magic_file_id(magic)))]
-
-
-WALKS = (
-    Walk(
-        title="A passport is read from its picture",
-        expected="VERIFIED",
-        published="KYC_VERIFIED",
-        documents=lambda visitor: [visitor.upload("passport.jpg", draw(GOOD))],
-    ),
-    Walk(
-        title="A passport that has expired",
-        expected="REJECTED",
-        published="KYC_REJECTED",
-        documents=lambda visitor: [visitor.upload("expired.jpg", draw(EXPIRED))],
-    ),
-    Walk(
-        title="A picture nobody can read, and then a better one",
-        expected="VERIFIED",
-        published="KYC_VERIFIED",
-        documents=lambda visitor: [visitor.upload("blurred.jpg", degraded(draw(GOOD)))],
-        better=lambda visitor: [visitor.upload("better.jpg", draw(GOOD))],
-    ),
-    Walk(
-        title="Every vendor of the route is down (SIMULATED)",
-        expected="ROLLED_BACK",
-        published="KYC_ROLLBACK",
-        documents=simulated(Magic.EVERY_VENDOR_DOWN),
-        compensated=3,
-    ),
-    Walk(
-        title="The first vendor is down, the standby helps out (SIMULATED)",
-        expected="VERIFIED",
-        published="KYC_VERIFIED",
-        documents=simulated(Magic.FIRST_VENDOR_DOWN),
-    ),
-    Walk(
-        title="A document that was never uploaded (SIMULATED: nobody looks at anything)",
-        expected="VERIFIED",
-        published="KYC_VERIFIED",
-        documents=simulated(Magic.VERIFIED),
-    ),
-)
-
-
-def run(*, live: bool, keep: bool) -> int:
-    """Walk every walk; the exit code."""
-    console = Console(force_terminal=None if live else False, highlight=False, width=None if live else 110)
+    stage = Stage(live=live)
+    stage.say("CrowdPay Connect KYC: a demonstration, with everything embedded. Nothing leaves this machine.", "bold")
     home = Path(tempfile.mkdtemp(prefix="kyc-demo-"))
-    pictures = home / "specimens"
-    pictures.mkdir()
     try:
-        console.print(
-            "[bold]CrowdPay Connect KYC: the demo[/]  (embedded PostgreSQL, sandbox tenant, nothing leaves here)"
-        )
-        with service(home, console) as url:
-            token = DevelopmentIssuer(Settings(_env_file=None, state_dir=home)).issue(
-                TENANT, ["submitter", "reviewer"], "demo", "demo", timedelta(hours=1)
-            )
-            with httpx2.Client(base_url=f"{url}/v1/kyc", auth=CrowdPayAuth(token=token), timeout=30) as http:
-                visitor = Visitor(http, console, pictures)
-                outcomes = [visitor.walk(number, walk) for number, walk in enumerate(WALKS, start=1)]
-    except (DemoFailed, httpx2.HTTPError) as error:
-        console.print(f"[red]The demo stopped:[/] {str(error) or type(error).__name__}")
-        return 1
-    finally:
-        if keep:
-            console.print(f"Kept: {home} (KYC_STATE_DIR={home} kyc serve)")
-        else:
-            discard(home)
-            shutil.rmtree(home, ignore_errors=True)
-    return summary(console, outcomes)
-
-
-def summary(console: Console, outcomes: Sequence[Outcome]) -> int:
-    """What came of it; 1 if anything ended otherwise than it should."""
-    table = Table(title="What came of it", title_justify="left", pad_edge=False)
-    for column in ("application", "expected", "ended", "told the world", "seconds"):
-        table.add_column(column, justify="right" if column == "seconds" else "left")
-    for outcome in outcomes:
-        mark = "[green]✓[/]" if outcome.as_expected else "[red]✗[/]"
-        told = " → ".join(outcome.published)
-        table.add_row(
-            f"{mark} {outcome.walk.title}", outcome.walk.expected, outcome.status, told, f"{outcome.seconds:.1f}"
-        )
-    console.print(table)
-    wrong = [outcome for outcome in outcomes if not outcome.as_expected]
-    if wrong:
-        console.print(f"[red]{len(wrong)} of {len(outcomes)} ended otherwise than they should.[/]")
-        return 1
-    console.print("Next: `make run`, then http://localhost:8180/docs with a token from `.venv/bin/kyc token`.")
-    return 0
-
-
-class Visitor:
-    """A client of the API, who tells what they see."""
-
-    def __init__(self, http: httpx2.Client, console: Console, pictures: Path) -> None:
-        self._http = http
-        self._console = console
-        self._pictures = pictures
-
-    def walk(self, number: int, walk: Walk) -> Outcome:
-        """One application from submission to its end."""
-        self._console.print(f"\n[bold]{number}. {walk.title}[/]")
+        pictures = home / "specimens"
+        pictures.mkdir()
+        environment = _environment(home)
         began = time.monotonic()
-        body = {
-            "user_id": str(uuid4()),
-            "email": "anna.eriksson@example.com",
-            "documents": walk.documents(self),
-            "applicant": PERSON,
-        }
-        submitted = self._answer(
-            self._http.post("/applications", json=body, headers={"Idempotency-Key": f"demo-{uuid4()}"})
-        )
-        path = f"/applications/{submitted['id']}"
-        seen: list[Mapping[str, Any]] = []
-        better = walk.better
-        while True:
-            state = self._answer(self._http.get(path))
-            seen += self._news(path, seen, began)
-            if better and state.get("awaiting") == "resubmission":
-                for reason in state["reasons"]:
-                    self._console.print(f"   the applicant is told: [italic]{reason['text']}[/]")
-                self._answer(self._http.patch(path, json={"documents": better(self)}))
-                better = None
-            if state["status"] in COLOURS or time.monotonic() - began > PATIENCE:
-                break
-            time.sleep(0.1)
-        seen += self._news(path, seen, began)
-        seconds = time.monotonic() - began
-        colour = COLOURS.get(state["status"], "red")
-        self._console.print(
-            f"   [bold {colour}]{state['status']}[/] after {seconds:.1f} s, evidence: {state.get('evidence')}"
-        )
-        return Outcome(
-            walk=walk,
-            status=state["status"],
-            published=tuple(event["published"] for event in seen if event["published"]),
-            compensated=sum(event["type"] == "StepCompensated" for event in seen),
-            seconds=seconds,
-        )
-
-    def upload(self, name: str, picture: bytes) -> Mapping[str, object]:
-        """Upload a specimen that the project has drawn itself; the document as it is announced."""
-        path = self._pictures / name
-        path.write_bytes(picture)
-        stored = self._answer(self._http.post("/files", content=picture, headers={"Content-Type": "image/jpeg"}))
-        self._console.print(
-            f"   uploaded {path} (a SPECIMEN of nobody, {len(picture) // 1024} KiB, stored encrypted)", soft_wrap=True
-        )
-        return announced(str(stored["id"]))
-
-    def _news(self, path: str, seen: Sequence[Mapping[str, Any]], began: float) -> Sequence[Mapping[str, Any]]:
-        """What happened since, told event by event."""
-        history = self._answer(self._http.get(f"{path}/history"))["data"][len(seen) :]
-        for event in history:
-            published = f"  [cyan]⇒ {event['published']}[/]" if event["published"] else ""
-            elapsed = time.monotonic() - began
-            self._console.print(
-                f"   {elapsed:5.1f} s  {event['type']:<22} {told(event['data'])}{published}", soft_wrap=True
-            )
-        return list(history)
-
-    @staticmethod
-    def _answer(response: httpx2.Response) -> Any:
-        if response.is_success:
-            return response.json()
-        problem = response.json() if "json" in response.headers.get("content-type", "") else {}
-        raise DemoFailed(f"{response.status_code} {problem.get('code', '')}: {problem.get('detail', '')}")
-
-
-def told(data: Mapping[str, Any]) -> str:
-    """What an event says, in a few words."""
-    step = data.get("step") or {}
-    words = [
-        data.get("vendor") or step.get("vendor"),
-        data.get("verdict"),
-        step.get("name"),
-        data.get("cause"),
-        data.get("receipt"),
-        ", ".join(data.get("reasons") or ()),
+        with _service(home, environment, port) as url:
+            stage.say(f"PostgreSQL, API and worker started within {time.monotonic() - began:.1f} s: {url}/docs")
+            stage.say(f"The pictures are SPECIMENS of persons who do not exist, drawn by this project: {pictures}")
+            auth = CrowdPayAuth(token=_token(home, environment))
+            with httpx2.Client(base_url=f"{url}/v1/kyc", auth=auth, timeout=30) as http:
+                visitor = Visitor(http, stage, pictures)
+                walked = [visitor.walk(number, walk) for number, walk in enumerate(WALKS, start=1)]
+    except (DemoFailed, httpx2.HTTPError) as error:
+        raise Failure(f"The demo stopped. {str(error) or type(error).__name__}") from error
+    finally:
+        if not keep:
+            _remove(home)
+    rows = [
+        (one.as_expected, (one.walk.title, one.walk.expected.words, one.ended.words, f"{one.seconds:.1f}"))
+        for one in walked
     ]
-    return " · ".join(str(word) for word in words if word)
+    stage.table(("application", "must end", "ended", "seconds"), rows)
+    wrong = sum(not one.as_expected for one in walked)
+    if wrong:
+        stage.say(f"{wrong} of {len(walked)} ended otherwise than they must.", "bold red")
+    for line in _next_steps(home if keep else None):
+        stage.say(line)
+    return 1 if wrong else 0
+
+
+def _next_steps(kept: Path | None) -> Sequence[str]:
+    found = [
+        "",
+        "Next:",
+        "  make run                                     serves it on http://localhost:8180, with the API at /docs",
+        "  export ACCESS_TOKEN=$(.venv/bin/kyc token)   a token for that",
+        "  .venv/bin/python examples/client.py          a client in fifty lines",
+    ]
+    if kept:
+        found += ["", f"Kept: {kept}", f"  KYC_STATE_DIR={kept} .venv/bin/kyc serve   goes on with it"]
+    return found
+
+
+def _environment(home: Path) -> Mapping[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("KYC_") or name in PASSED_ON}
+    return {**ours, **QUICK, "KYC_STATE_DIR": str(home)}
+
+
+def _token(home: Path, environment: Mapping[str, str]) -> str:
+    """A development token, made by `kyc token` as anybody would."""
+    command = [*KYC, "token", "--tenant", TENANT, "--role", "submitter", "--role", "auditor", "--subject", "demo"]
+    made = subprocess.run(  # noqa: S603 - our own command, and nothing of anybody else's in it
+        command, env=environment, cwd=home, capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise Failure(made.stderr or "There is no token.")
+    return made.stdout.strip()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
-def service(home: Path, console: Console) -> Iterator[str]:
+def _service(home: Path, environment: Mapping[str, str], port: int) -> Iterator[str]:
     """A whole service in a process of its own, until the end of the context; where it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KYC_")}
-    environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment |= {"KYC_STATE_DIR": str(home), "KYC_RETRY_BASE_SECONDS": "0.2"}
     log = home / "service.log"
-    began = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own command, and nothing of anybody else's in it
-            [sys.executable, "-m", "kyc_service.cli.main", "serve", "--port", str(port)],
+        process = subprocess.Popen(  # noqa: S603 - as above
+            [*KYC, "serve", "--port", str(port)],
             env=environment,
-            cwd=home,  # no .env of the user's is read
+            cwd=home,  # where no .env of the user's is
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
         )
     try:
-        url = f"http://127.0.0.1:{port}"
-        while time.monotonic() - began < PATIENCE:
-            if process.poll() is not None:
-                raise DemoFailed(f"the service did not start:\n{log.read_text(errors='replace')[-2000:]}")
-            with suppress(httpx2.TransportError):
-                if httpx2.get(f"{url}/readyz").is_success:
-                    break
-            time.sleep(0.05)
-        else:
-            raise DemoFailed("the service did not become ready")
-        console.print(f"Started everything in {time.monotonic() - began:.1f} s at {url}")
-        yield url
+        _wait_for(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         try:
@@ -310,5 +144,25 @@ def service(home: Path, console: Console) -> Iterator[str]:
             process.wait()
 
 
-# What of the user's settings also holds for the demo: where PostgreSQL is, and whatever a test wants to break.
-PASSED_ON = ("KYC_PG_BIN", "KYC_PG_USER", "KYC_MAX_RETRIES", "KYC_SANDBOX_ROUTE", "KYC_DOCUMENT_ROUTE")
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    import httpx2
+
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("kyc: ")]
+            raise Failure("\n".join(line.removeprefix("kyc: ") for line in said) or "The service did not start.")
+        with suppress(httpx2.TransportError):
+            if httpx2.get(f"{url}/readyz").is_success:
+                return
+        time.sleep(0.05)
+    raise Failure(f"The service did not become ready within {START:.0f} s.")
+
+
+def _remove(home: Path) -> None:
+    from kyc_service.store.embedded import discard
+    from kyc_service.store.pg_cluster import EmbeddedServerUnavailable
+
+    with suppress(EmbeddedServerUnavailable):  # then there is none, or somebody else uses it
+        discard(home)
+    shutil.rmtree(home, ignore_errors=True)

@@ -24,7 +24,6 @@ from kyc_service.store.pg_cluster import EmbeddedServerUnavailable
 
 # Their own words are meant for an operator; an empty one is told by its docstring.
 OUTSPOKEN = (
-    AuthError,
     CommandError,
     DevelopmentKeyRefused,
     EmbeddedServerUnavailable,
@@ -55,23 +54,23 @@ class Refused(Failure):
 
 def failure_of(error: Exception) -> Failure | None:
     """What to tell the operator, or None for a fault of our own."""
+    sentence: str | None = None
     match error:
         case SettingsRefused():
             return Refused(str(error))
         case StoreUnavailable():
-            return Failure("The database does not answer; `kyc doctor` tells more.")
+            sentence = "The database does not answer; `kyc doctor` tells more."
         case DBAPIError(orig=psycopg.OperationalError() as cause):
-            return Failure(_of_database(cause))
+            sentence = f"The database cannot be used: {_first_line(str(cause))}"
         case psycopg.OperationalError():
-            return Failure(_of_database(error))
+            sentence = f"The database cannot be used: {_first_line(str(error))}"
+        case AuthError():
+            sentence = f"The service would not accept such a token: {error.code}."
         case _ if isinstance(error, OUTSPOKEN):
-            return Failure(_first_line(str(error) or type(error).__doc__ or type(error).__name__))
+            sentence = _first_line(str(error) or type(error).__doc__ or type(error).__name__)
         case _:
-            return None
-
-
-def _of_database(error: psycopg.OperationalError) -> str:
-    return f"The database cannot be used: {_first_line(str(error))}"
+            pass
+    return Failure(sentence) if sentence else None
 
 
 def _first_line(text: str) -> str:

@@ -59,7 +59,6 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-            listener.listen(2048)  # also finds out about another listener that reuses the address
         except OSError as error:
             raise Failure(f"Port {port} of {host} cannot be served: {error.strerror}. Try --port.") from error
         yield listener
@@ -81,9 +80,8 @@ async def _serve(settings: "Settings", listener: socket.socket) -> None:
             timeout_graceful_shutdown=GRACE,
         )
         server = uvicorn.Server(config)
-        for (
-            name
-        ) in STOPPING:  # uvicorn raises the signal once more when it has stopped, for whoever was there before it
+        # When it has stopped, uvicorn raises the signal once more for the handler that was there before its own.
+        for name in STOPPING:
             signal.signal(name, lambda *_: None)
         click.echo(f"kyc: serving on {_address(listener)}, with the documentation at /docs", err=True)
         await server.serve(sockets=[listener])

@@ -12,18 +12,14 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = timedelta(days=365)
 
 
-class Lifetime(click.ParamType[timedelta]):
-    """A number and a unit: 90s, 30m, 8h, 7d."""
-
-    name = "lifetime"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The time that is meant."""
-        found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", str(value))
-        lifetime = timedelta(seconds=int(found[1]) * UNITS[found[2]]) if found else None
-        if lifetime is None or lifetime > LONGEST:
-            self.fail("a number and one of s, m, h, d, for example 8h, and at most a year", param, ctx)
-        return lifetime
+def lifetime(ctx: click.Context, option: click.Parameter, value: str) -> timedelta:
+    """What a number and a unit mean: 90s, 30m, 8h, 7d."""
+    del ctx, option
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", value)
+    meant = timedelta(seconds=int(found[1]) * UNITS[found[2]]) if found else None
+    if meant is None or meant > LONGEST:
+        raise click.BadParameter("a number and one of s, m, h, d, for example 8h, and at most a year")
+    return meant
 
 
 @click.command()
@@ -31,7 +27,7 @@ class Lifetime(click.ParamType[timedelta]):
 @click.option("--role", "roles", multiple=True, default=("submitter",), show_default=True, help="May be repeated.")
 @click.option("--subject", default="developer", show_default=True, help="Whose actions the log will tell of.")
 @click.option("--client", default="kyc-cli", show_default=True, help="The client that acts for the subject.")
-@click.option("--ttl", default="1h", show_default=True, type=Lifetime(), help="How long it is valid: 30m, 8h, 7d.")
+@click.option("--ttl", default="1h", show_default=True, callback=lifetime, help="How long it is valid: 30m, 8h, 7d.")
 def token(*, tenant: str, roles: tuple[str, ...], subject: str, client: str, ttl: timedelta) -> None:
     """Print a development token, and nothing else. Production does not accept it, and refuses to make one.
 

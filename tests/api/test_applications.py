@@ -165,9 +165,9 @@ def test_two_clients_may_use_the_same_key(api: TestClient, form: Form, bearer: B
     assert other.json()["id"] != first.json()["id"]
 
 
-@pytest.mark.parametrize("key", ["", '""', "a b", '"unclosed', "x" * 256, "ü".encode("latin-1")])
-def test_a_key_that_is_no_key_is_refused(api: TestClient, form: Form, key: str | bytes) -> None:
-    answer = api.post(APPLICATIONS, json=form(), headers={"Idempotency-Key": key})
+@pytest.mark.parametrize("key", [b"", b'""', b"a b", b'"unclosed', b"x" * 256, b"\xfc"])
+def test_a_key_that_is_no_key_is_refused(api: TestClient, form: Form, key: bytes) -> None:
+    answer = api.post(APPLICATIONS, json=form(), headers={b"Idempotency-Key": key})
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_invalid")
 
 
@@ -240,8 +240,8 @@ def test_a_merge_patch_changes_what_it_names_and_removes_what_is_null(
 )
 def test_what_may_not_be_patched_is_refused(api: TestClient, form: Form, patch: object) -> None:
     made = api.post(APPLICATIONS, json=form(documents=[]))
-    content = {"content": json.dumps(patch), "headers": {"Content-Type": "application/merge-patch+json"}}
-    answer = api.patch(made.headers["location"], **content)
+    kind = {"Content-Type": "application/merge-patch+json"}
+    answer = api.patch(made.headers["location"], content=json.dumps(patch), headers=kind)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
     assert api.get(made.headers["location"]).headers["etag"] == made.headers["etag"]
 

@@ -248,7 +248,7 @@ def test_outages_are_answered_with_a_time_to_come_back() -> None:
 def test_every_refusal_of_a_token_is_explained() -> None:
     for refusal in Refusal:
         answer = problems.answer(AuthError(refusal), Place(request_id="r"))
-        assert (answer.status_code, json.loads(answer.body)["code"]) == (401, refusal.value)
+        assert (answer.status_code, json.loads(bytes(answer.body))["code"]) == (401, refusal.value)
 
 
 def test_every_error_that_a_client_can_cause_has_a_code() -> None:

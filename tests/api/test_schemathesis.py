@@ -1,6 +1,7 @@
 """The service against its own contract: what the document allows works, what it does not is refused, and says so."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -52,5 +53,6 @@ def asking(quiet: Settings, bearer: Callable[..., dict[str, str]]) -> Iterator[d
 
 @CONTRACT.parametrize()
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_service_keeps_its_contract(case: Case, asking: dict[str, str]) -> None:
+def test_the_service_keeps_its_contract(case: Case[Any], asking: dict[str, str]) -> None:
+    case.headers.pop("Prefer", None)  # nobody works off the orders here, so that a wait would last as long as it may
     case.call_and_validate(base_url="http://testserver", headers=asking)
