@@ -21,7 +21,7 @@ worker: setup  ## one more worker
 	@$(BIN)/kyc worker
 
 test: setup  ## every test, on a real PostgreSQL of its own
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 cov: setup  ## the tests, with what they do not reach
 	@$(BIN)/python -m pytest --cov=kyc_service --cov-report=term-missing

@@ -12,10 +12,12 @@ from uuid import uuid4
 from kyc_service.application.keys import DataClass, Owner
 from kyc_service.bootstrap import App, build, refusals
 from kyc_service.cli.faults import Failure, failure_of, present_settings
+from kyc_service.cli.schema import meet
 from kyc_service.domain.record import record
 from kyc_service.privacy.blobs import S3Options, blob_context, blob_path, open_blob_store
 from kyc_service.privacy.sealing import KEY_BYTES, DataKey
 from kyc_service.settings import Settings
+from kyc_service.store.database import head
 
 ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr")
 # Read by parts of the service that have no settings of their own, by the tests and by the example client.
@@ -54,7 +56,13 @@ async def examine() -> Sequence[Finding]:
     if any(finding.state == "fail" for finding in findings):
         return findings
     try:
+        if settings.db_dsn is not None:
+            findings += _schema(settings.db_dsn.get_secret_value(), settings)
+            if any(finding.state == "fail" for finding in findings):
+                return findings
         async with build(settings) as app:
+            if settings.db_dsn is None:
+                findings.append(fine("database", f"embedded, at {await app.database.revision()}"))
             findings += [await look(app) for look in LOOKS]
     except Exception as error:
         failure = failure_of(error)
@@ -138,23 +146,17 @@ def _port() -> Finding:
     return fine("port", f"{PORT} is free")
 
 
-async def _database(app: App) -> Finding:
-    async with app.database.any() as connection:
-        cursor = await connection.execute(
-            "select current_setting('server_version'), current_setting('server_version_num')::integer"
-        )
-        name, number = await cursor.fetchone() or ("unknown", 0)
-    if number < OLDEST_POSTGRES:
-        return Finding(what="database", state="fail", why=f"PostgreSQL {name} is too old", cure="use 15 or newer")
-    kind = "yours" if app.settings.db_dsn else "embedded"
-    return fine("database", f"PostgreSQL {name}, {kind}")
-
-
-async def _migrations(app: App) -> Finding:
-    ready = (await app.ready())["migrations"]
-    if ready.ok:
-        return fine("migrations", ready.detail)
-    return Finding(what="migrations", state="fail", why=ready.detail, cure="kyc migrate")
+def _schema(target: str, settings: Settings) -> Sequence[Finding]:
+    """The server and its revision; development migrates by itself."""
+    met, wanted = meet(target), head()
+    server = fine("database", f"PostgreSQL {met.version}, yours")
+    if met.number < OLDEST_POSTGRES:
+        why = f"PostgreSQL {met.version} is too old"
+        server = Finding(what="database", state="fail", why=why, cure="use 15 or newer")
+    if met.revision == wanted or not settings.production:
+        return [server, fine("migrations", f"at {wanted}")]
+    why = f"at {met.revision or 'none'}, and this release wants {wanted}"
+    return [server, Finding(what="migrations", state="fail", why=why, cure="kyc migrate")]
 
 
 async def _orders(app: App) -> Finding:
@@ -200,4 +202,4 @@ async def _tokens(app: App) -> Finding:
     return Finding(what="tokens", state="warn", why="development tokens are trusted", cure=cure)
 
 
-LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_database, _migrations, _orders, _blobs, _tokens)
+LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _blobs, _tokens)

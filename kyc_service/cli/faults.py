@@ -15,7 +15,8 @@ from kyc_service.access.jwks import KeyAddressRefused
 from kyc_service.access.policy import PolicyRefused
 from kyc_service.access.principal import AuthError
 from kyc_service.application.ports import StoreUnavailable
-from kyc_service.bootstrap import App, SettingsRefused, build
+from kyc_service.bootstrap import App, SettingsRefused, build, refusals
+from kyc_service.cli.schema import meet
 from kyc_service.documents.faults import EngineNotInstalled
 from kyc_service.log import configure, redact
 from kyc_service.privacy.sealing import PrivacyError
@@ -98,9 +99,24 @@ def _place(location: tuple[int | str, ...]) -> str:
     return str(location[0]).upper() if location else "…"
 
 
+def refuse(settings: Settings) -> None:
+    """Before anything is opened, so that an operator reads every sentence at once.
+
+    Raises:
+        SettingsRefused: production was asked for with development defaults.
+        Failure: production was asked for on a database that was never migrated.
+    """
+    if sentences := refusals(settings):
+        raise SettingsRefused("\n".join(sentences))
+    if settings.production and settings.db_dsn and meet(settings.db_dsn.get_secret_value()).revision is None:
+        # Production migrates nothing by itself, and the missing roles would look like an outage.
+        raise Failure("The database has none of our tables yet: run `kyc migrate`.")
+
+
 def with_app(work: Callable[[App], Coroutine[Any, Any, None]]) -> None:
     """Run *work* with a whole app, which is taken apart afterwards."""
     settings = present_settings()
+    refuse(settings)
 
     async def whole() -> None:
         async with build(settings) as app:

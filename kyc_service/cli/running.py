@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kyc_service.cli.faults import Failure, present_settings, with_app
+from kyc_service.cli.faults import Failure, present_settings, refuse, with_app
 
 if TYPE_CHECKING:
     from kyc_service.bootstrap import App
@@ -35,20 +35,12 @@ def serve(*, host: str, port: int, reload: bool, worker: bool | None) -> None:
     if worker is not None:
         os.environ["KYC_INLINE_WORKER"] = str(worker).lower()  # in the environment, where a reloaded process reads it
     settings = present_settings()
-    _refuse(settings)
+    refuse(settings)
     with _listening(host, port) as listener:
         if not reload:
             asyncio.run(_serve(settings, listener))
             return
     _serve_and_reload(host, port)
-
-
-def _refuse(settings: "Settings") -> None:
-    """Before anything is opened, so that an operator reads every sentence at once."""
-    from kyc_service.bootstrap import SettingsRefused, refusals
-
-    if sentences := refusals(settings):
-        raise SettingsRefused("\n".join(sentences))
 
 
 @contextmanager
