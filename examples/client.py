@@ -1,4 +1,5 @@
-"""Example: Asynchronously create and poll a KYC application
+"""
+Example: Asynchronously create and poll a KYC application
 """
 import asyncio
 import os

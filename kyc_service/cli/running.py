@@ -40,7 +40,7 @@ def serve(*, host: str, port: int, reload: bool, worker: bool | None) -> None:
         if not reload:
             asyncio.run(_serve(settings, listener))
             return
-    _serve_and_reload(host, port)
+    _serve_and_reload(settings, host, port)
 
 
 @contextmanager
@@ -84,23 +84,28 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _serve_and_reload(host: str, port: int) -> None:
+def _serve_and_reload(settings: "Settings", host: str, port: int) -> None:
+    """Serve in a child process that is replaced when the code changes; the embedded database stays meanwhile."""
     import uvicorn
 
     import kyc_service
+    from kyc_service.cli.schema import meet
+    from kyc_service.store.database import dsn
 
-    click.echo(f"kyc: serving on http://{host}:{port}, again whenever the code changes", err=True)
-    uvicorn.run(
-        "kyc_service.api.main:app",
-        host=host,
-        port=port,
-        reload=True,
-        reload_dirs=list(kyc_service.__path__),
-        access_log=False,
-        server_header=False,
-        log_level="warning",
-        timeout_graceful_shutdown=GRACE,
-    )
+    with dsn(settings) as target:
+        meet(target)
+        click.echo(f"kyc: serving on http://{host}:{port}, again whenever the code changes", err=True)
+        uvicorn.run(
+            "kyc_service.api.main:app",
+            host=host,
+            port=port,
+            reload=True,
+            reload_dirs=list(kyc_service.__path__),
+            access_log=False,
+            server_header=False,
+            log_level="warning",
+            timeout_graceful_shutdown=GRACE,
+        )
 
 
 @click.command()

@@ -130,12 +130,17 @@ def test_a_database_that_was_not_migrated_is_a_failure_in_production(
             "KYC_BLOB_URL": f"file://{tmp_path}/blobs",
             "KYC_JWT_PUBLIC_KEY_URL": "https://idp.example/jwks",
         }
+        worker = kyc("worker", **given)
         before = findings(kyc("doctor", "-o", "json", **given))
         assert kyc("migrate", **given).exit_code == 0
         after = findings(kyc("doctor", "-o", "json", **given))
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"drop database {name} with (force)")
+    assert (worker.exit_code, worker.stderr) == (
+        1,
+        "kyc: The database has none of our tables yet: run `kyc migrate`.\n",
+    )
     assert (before["migrations"][0], before["migrations"][2]) == ("fail", "kyc migrate")
     assert {state for state, *_ in after.values()} <= {"ok", "warn"}
     assert after["tokens"][0] == "ok"

@@ -1,0 +1,123 @@
+"""`kyc serve` and `kyc worker` as processes: they share the work, and they stop like well-behaved ones."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from kyc_service.vendors.simulated import Magic, magic_file_id
+
+
+class Service(Protocol):
+    """A process of the fixture `start`."""
+
+    url: str
+    port: int
+    pid: int
+
+    def stop(self, seconds: float = 30) -> int: ...
+    def running(self) -> bool: ...
+
+
+Start = Callable[..., Service]
+Token = Callable[..., str]
+
+
+@pytest.fixture
+def bearer(token: Token) -> Mapping[str, str]:
+    """The header of somebody who may submit."""
+    return {"Authorization": f"Bearer {token('submitter')}"}
+
+
+def submit(service: Service, bearer: Mapping[str, str], magic: Magic, **headers: str) -> httpx2.Response:
+    """One application, which does what *magic* says."""
+    document = {"doc_type": "PASSPORT", "file_id": str(magic_file_id(magic)), "issued_country": "NL"}
+    body = {"user_id": str(uuid4()), "email": "anna@example.com", "documents": [document]}
+    url = f"{service.url}/v1/kyc/applications"
+    return httpx2.post(url, json=body, headers={**bearer, **headers}, timeout=40)
+
+
+def test_one_process_does_everything_in_development(start: Start, bearer: Mapping[str, str]) -> None:
+    service = start("serve", serving=True)
+    answer = submit(service, bearer, Magic.VERIFIED, Prefer="wait=30")
+    assert (answer.status_code, answer.json()["status"]) == (201, "VERIFIED")
+    assert service.stop() == 0
+
+
+def test_a_service_that_reloads_its_code_works_like_any_other(start: Start, bearer: Mapping[str, str]) -> None:
+    service = start("serve", "--reload", serving=True)
+    answer = submit(service, bearer, Magic.VERIFIED, Prefer="wait=30")
+    assert (answer.status_code, answer.json()["status"]) == (201, "VERIFIED")
+    assert service.stop() == 0
+
+
+def test_the_work_can_be_left_to_another_process(start: Start, bearer: Mapping[str, str]) -> None:
+    api = start("serve", "--no-worker", serving=True)
+    answer = submit(api, bearer, Magic.VERIFIED, Prefer="wait=1")
+    assert answer.json()["status"] == "IN_PROGRESS"
+    worker = start("worker")
+    url = f"{api.url}{answer.headers['location']}"
+    over = httpx2.get(url, headers={**bearer, "Prefer": "wait=30"}, timeout=40)
+    assert over.json()["status"] == "VERIFIED"
+    assert (worker.stop(), api.stop()) == (0, 0)
+
+
+def test_a_request_in_flight_is_answered_before_the_service_stops(start: Start, bearer: Mapping[str, str]) -> None:
+    api = start("serve", "--no-worker", serving=True)
+    location = submit(api, bearer, Magic.VERIFIED).headers["location"]
+    with ThreadPoolExecutor(1) as pool:
+        headers = {**bearer, "Prefer": "wait=3"}
+        waiting = pool.submit(httpx2.get, f"{api.url}{location}", headers=headers, timeout=40)
+        while not waiting.running():
+            pass
+        httpx2.get(f"{api.url}/healthz")  # answered after the other one was taken in
+        code = api.stop()
+        assert (waiting.result().status_code, code) == (200, 0)
+
+
+def test_a_worker_holds_on_to_its_work_until_it_is_told_twice(
+    start: Start, bearer: Mapping[str, str], dsn: str
+) -> None:
+    api = start("serve", "--no-worker", serving=True)
+    worker = start("worker", KYC_VENDOR_TIMEOUT_SECONDS="600")
+    submit(api, bearer, Magic.HANGS)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        held = "select count(*) from orders where leased_until > clock_timestamp() and done_at is null"
+        while connection.execute(held).fetchone() != (1,):
+            assert worker.running()
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.stop(seconds=3)  # longer than its lease: it is still renewed
+        assert connection.execute(held).fetchone() == (1,)
+        assert worker.stop() == 0
+        assert connection.execute("select count(*) from orders where done_at is null").fetchone() == (1,)
+
+
+def test_a_taken_port_is_one_line(start: Start, dsn: str) -> None:
+    service = start("serve", serving=True)
+    second = subprocess.run(
+        [sys.executable, "-m", "kyc_service.cli.main", "serve", "--port", str(service.port)],
+        env={"KYC_DB_DSN": dsn},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert second.stderr.splitlines() == [
+        f"kyc: Port {service.port} of 127.0.0.1 cannot be served: Address already in use. Try --port."
+    ]
+
+
+def test_ctrl_c_stops_the_service(start: Start) -> None:
+    service = start("serve", serving=True)
+    os.kill(service.pid, signal.SIGINT)
+    while service.running():
+        pass
+    assert service.stop() == 0
