@@ -50,23 +50,28 @@ class Appender:
         self._database = database
         self._waiting: list[Waiting] = []
         self._flights: set[asyncio.Task[None]] = set()
+        self._flying = 0  # counted by the flights themselves: a task is done a moment after it looked for more
 
     async def append(self, change: Change) -> None:
         """Commit *change*, whole or not at all; see `application.ports.Store.append` for what it raises."""
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((change, outcome))
-        if len(self._flights) < LINES:
+        if self._flying < LINES:
+            self._flying += 1
             flight = asyncio.create_task(self._fly())
             self._flights.add(flight)
             flight.add_done_callback(self._flights.discard)
         await outcome
 
     async def _fly(self) -> None:
-        while flock := self._gathered():
-            if await self._committed(flock):
-                continue
-            for one in flock:
-                await self._committed([one])
+        try:
+            while flock := self._gathered():
+                if await self._committed(flock):
+                    continue
+                for one in flock:
+                    await self._committed([one])
+        finally:
+            self._flying -= 1  # with no await since the last look, so that nobody waits for a flight that has ended
 
     def _gathered(self) -> Sequence[Waiting]:
         """Those who fly next. Two changes of one application would refuse each other, so the second waits."""

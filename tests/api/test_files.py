@@ -1,12 +1,13 @@
 """Pictures over HTTP: what goes in comes out, and nothing else does."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from kyc_service.settings import Settings
 
@@ -116,3 +117,36 @@ def test_a_compressed_upload_is_refused(api: TestClient, picture: bytes) -> None
 def test_a_file_that_nobody_uploaded_is_not_found(api: TestClient) -> None:
     answer = api.get(f"{FILES}/{uuid4()}")
     assert (answer.status_code, answer.json()["code"]) == (404, "file_not_found")
+
+
+def test_an_upload_that_breaks_off_leaves_nothing_behind(
+    api: TestClient, bearer: Callable[..., dict[str, str]], quiet: Settings
+) -> None:
+    headers = {**bearer(), **JPEG}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": FILES,
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    coming: Iterator[dict[str, object]] = iter(
+        [
+            {"type": "http.request", "body": b"\xff\xd8\xff" + bytes(2**17), "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+    sent: list[object] = []
+
+    async def receive() -> dict[str, object]:
+        return next(coming)
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    assert api.portal
+    with capture_logs() as logged:
+        api.portal.call(api.app, scope, receive, send)
+    assert sent == []
+    assert [entry["status"] for entry in logged if entry["event"] == "request"] == [499]
+    assert not [path for path in Path(quiet.home / "blobs").rglob("*") if path.is_file()]

@@ -342,3 +342,12 @@ async def test_lists_are_filtered_by_status_user_time_and_address(
         Page(created_from=now, created_to=now + timedelta(minutes=1), statuses=("IN_PROGRESS",)),
     ):
         assert [snapshot.id for snapshot in await applications.page("t", page)] == [ours.snapshot.id]
+
+
+async def test_an_append_right_after_another_does_not_wait_for_a_flight_that_has_ended(
+    applications: Applications, submission: SubmitApplication, task: Callable[..., Task], now: datetime
+) -> None:
+    async with asyncio.timeout(10):
+        for _ in range(50):
+            person = Sealed(entry=new_id(), box=b"x")
+            await handle(applications, task(replace(submission, person=person), new_id()), now, fresh=True)
