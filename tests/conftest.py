@@ -19,6 +19,18 @@ from kyc_service.store.embedded import discard, join
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
+LONG = pytest.mark.skip(reason="a long test: CI runs it, or set KYC_LONG_TESTS=1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the long tests to CI, so that `make test` stays something that one runs often."""
+    if os.environ.get("CI") or os.environ.get("KYC_LONG_TESTS"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(LONG)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """Pictures and lists that are not part of the project; CI has them, a user has not."""
