@@ -42,7 +42,7 @@ TRIES = 5
 
 @record
 class Caller:
-    """On whose behalf something is asked. `actor` goes into the log and is a pseudonym."""
+    """On whose behalf something is asked. `client` and `actor` are stored, so they are pseudonyms."""
 
     tenant: str
     client: str

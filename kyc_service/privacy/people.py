@@ -84,6 +84,10 @@ class People:
         """What recognises a request without telling it."""
         return self._vault.fingerprint(tenant, request)
 
+    def pseudonym(self, tenant: str, name: str) -> str:
+        """What stands for a caller in the log without telling who it is."""
+        return self._vault.pseudonym(tenant, name)
+
 
 class DocumentVault:
     """Keeps the promises of `application.files.FileVault`: a key per file, so that each can be forgotten by itself."""

@@ -386,3 +386,18 @@ def test_a_repeated_request_is_recognised_and_another_is_not(vault: Vault, elsew
 
 def test_a_request_that_looks_like_an_address_does_not_meet_its_index(vault: Vault) -> None:
     assert vault.fingerprint("acme", b"alice@example.com")[:16] != vault.email_index("acme", "alice@example.com")
+
+
+# ── who did it ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pseudonym_is_the_same_in_every_process_and_no_other_callers(vault: Vault, elsewhere: Vault) -> None:
+    anna = vault.pseudonym("acme", "anna@example.com")
+    assert anna == elsewhere.pseudonym("acme", "anna@example.com")
+    callers = [("acme", "Anna@example.com"), ("acme", "anna@example.co"), ("globex", "anna@example.com"), ("acme", "")]
+    assert len({anna, *(vault.pseudonym(*caller) for caller in callers)}) == 5
+
+
+async def test_a_pseudonym_is_what_a_key_manager_would_compute(vault: Vault, manager: KeyFileManager) -> None:
+    expected = await manager.mac("acme", "caller", b"kyc/caller/v1\0anna@example.com")
+    assert vault.pseudonym("acme", "anna@example.com") == f"caller-{expected.hex()[:32]}"
