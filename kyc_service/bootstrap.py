@@ -104,6 +104,7 @@ class NoLists:
         Raises:
             ScreeningUnavailable: always.
         """
+        del identities, review_from
         raise ScreeningUnavailable
 
 
