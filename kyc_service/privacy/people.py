@@ -110,9 +110,15 @@ class DocumentVault:
         return path, FileKey(self._vault, owner, key)
 
     async def get(self, tenant: str, file_id: UUID, path: str) -> AsyncIterator[bytes]:
-        """The content, decrypted and verified chunk by chunk."""
+        """The content, decrypted and verified chunk by chunk.
+
+        Raises:
+            PersonErased: the file's key was destroyed.
+        """
         owner = _document(tenant, file_id)
-        key = await self._vault.key_for(owner)
+        key = await self._vault.key_held(owner)
+        if isinstance(key, Erased):
+            raise PersonErased
         async for chunk in self._blobs.get(path, key, blob_context(owner, file_id)):
             yield chunk
 

@@ -118,6 +118,18 @@ class Vault:
             raise SubjectErased("This person's data of this class was erased; nothing new is sealed under its key.")
         return key
 
+    async def key_held(self, owner: Owner) -> DataKey | Erased:
+        """The key that *owner* has, or its tombstone: reading never makes one.
+
+        Raises:
+            DecryptionError: the owner never had a key, so nothing of theirs can be read.
+        """
+        forgotten = self._forgotten
+        newest = await self._store.newest(owner)
+        if newest is None:
+            raise DecryptionError("The owner of the sealed data never had a key.")
+        return await self._adopt(newest, forgotten)
+
     def forget(self, tenant: str, subject: UUID) -> None:
         """Drop this person's keys from memory: they were destroyed, here or in another process."""
         self._forgotten += 1

@@ -203,6 +203,14 @@ async def test_each_class_of_a_persons_data_has_a_key_of_its_own(vault: Vault, o
     assert len({key.secret for key in keys}) == len(DataClass) == 6
 
 
+async def test_reading_makes_no_key(vault: Vault, key_store: KeyStore, owner: Owner) -> None:
+    with pytest.raises(DecryptionError):
+        await vault.key_held(owner)
+    assert await key_store.newest(owner) is None
+    made = await vault.key_for(owner)
+    assert await vault.key_held(owner) == made
+
+
 # ── erasure ───────────────────────────────────────────────────────────────────────────
 
 
@@ -212,6 +220,7 @@ async def test_after_an_erasure_a_tombstone_is_read(
     assert await erase(key_store, owner) == (key_id_of(box),)
     vault.forget(owner.tenant, owner.subject)
     tombstone = Erased(key_id=key_id_of(box), at=YESTERDAY)
+    assert await vault.key_held(owner) == tombstone
     assert await vault.open(owner, stream=STREAM, entry=ENTRY, box=box) == tombstone
 
 
