@@ -1,10 +1,10 @@
-"""Sanctions and PEP lists: their versions, what each changes, and every entry once."""
+"""Messages: how far each broker was told of the log, and how far the log is settled."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0002_watchlists"
+revision = "0002_messages"
 down_revision = "0001_core"
 branch_labels = None
 depends_on = None
