@@ -303,11 +303,13 @@ def similarities_of(
     edits = cdist([token], others, scorer=OSA.distance, dtype=np.int32)[0]
     longer = np.maximum(np.array([len(other) for other in others]), len(token))
     letters = 1 - edits / longer
+    # In a short token every letter counts for more: `yang` and `yong` are two of a few hundred syllables.
+    letters = np.where(longer <= 4, letters - 0.1 * np.minimum(edits, 1), letters)
     sound = skeleton(token)
     if len(sound) > 2:
         heard = 0.72 + 0.22 * letters
     elif len(sound) == 2:
-        heard = np.where(letters >= 0.4, 0.6 + 0.3 * letters, 0)
+        heard = np.where(letters >= 0.4, np.where(longer <= 4, 0.5, 0.6) + 0.3 * letters, 0)
     else:
         heard = np.zeros(len(others))
     similarities = np.where(edits <= _EDITS[np.minimum(longer, LONGEST_TOKEN)], letters, 0)

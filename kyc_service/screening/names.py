@@ -168,6 +168,10 @@ def token_hashes(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return value
 
 
+# A short token is one of few: syllables of Chinese and Korean names meet by chance, whatever the list's counts say.
+_SHORT: Final = {2: 0.6, 3: 0.75, 4: 0.9}
+
+
 def share(token: str) -> float:
     """How much of its rarity a token may claim: a particle or a legal form tells little, however rare it is."""
     if is_legal_form(token):
@@ -176,4 +180,6 @@ def share(token: str) -> float:
         return 0.25
     if len(token) == 1 or token in words().perhaps_titles:
         return 0.4
-    return 0.6 if token in organisation_words().common else 1.0
+    if token in organisation_words().common:
+        return 0.6
+    return _SHORT.get(len(token), 1.0)
