@@ -413,7 +413,7 @@ def without_some_aliases(entries: Sequence[Entry], random: Random) -> tuple[list
         if originals and random.random() < 0.7:
             names = [name for name in names if name.kind is not NameKind.ORIGINAL]
             taken.append((place, random.choice(originals).value))
-        elif len(names) > 1 and random.random() < 0.5:
+        elif len(names) > 1 and random.random() < (0.8 if entry.kind is Kind.ORGANISATION else 0.5):
             alias = random.choice(names[1:])
             others = [name.value for name in names if name is not alias]
             if alias.kind is not NameKind.WEAK and related(alias.value, others, entry.kind):
@@ -470,7 +470,7 @@ def innocent(entries: Sequence[Entry], off: Sequence[Entry], people: Sequence[tu
             yield Asked(query=Query(kind=entry.kind, names=(mixed,), births=births, countries=entry.countries[:1]), right=nobody)
         elif entry.kind in NOISES_OF and entry is not other and random.random() < 0.5:
             half = " ".join([*one[: (len(one) + 1) // 2], *two[len(two) // 2 :]])
-            yield Asked(query=Query(kind=entry.kind, names=(half,), countries=entry.countries[:1]), right=nobody)
+            yield Asked(query=Query(kind=entry.kind, names=(half,), countries=random.choice((entry.countries[:1], (random.choice(("us", "cn", "de", "tr", "ae")),), ()))), right=nobody)
         if entry.kind is Kind.PERSON and entry.births and random.random() < 0.15:
             year = date.fromisoformat(entry.births[0].first).year
             away = _on(date(year + random.choice((-1, 1)) * random.randrange(8, 30), random.randrange(1, 13), random.randrange(1, 29)))

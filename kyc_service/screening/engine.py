@@ -105,6 +105,22 @@ def scored(index: Index, query: Query, *, model: Model | None = None) -> list[Sc
     return _ranked(best, by_identifier, index)
 
 
+def compared(index: Index, query: Query, entry: int, *, model: Model | None = None) -> Scored | None:
+    """One entry, whether retrieval would have found it or not; None where neither side has a name."""
+    model = model or shipped_model()
+    best: dict[int, Scored] = {}
+    by_identifier = frozenset(index.with_identifier(query.identifiers)) & {entry}
+    names = np.arange(*np.searchsorted(index.name_entry, [entry, entry + 1]), dtype=np.int32)
+    for number, value in enumerate(query.names):
+        name = prepared(value, query.kind, index, index)
+        if name is None or not len(names):
+            continue
+        context = context_of(index, query, index.name_entry[names])
+        measures = measures_of(index, name, names)
+        _keep_best(best, _judged(index, query.kind, number, names, measures, context, by_identifier, model))
+    return next(iter(_ranked(best, by_identifier, index)), None)
+
+
 def candidates(index: Index, name: Prepared, query: Query, *, at_most: int = CANDIDATES) -> NDArray[np.int32]:
     """The names that share enough weight with *name* to be worth a comparison, at most *at_most*."""
     total = np.zeros(index.names, np.float32)
@@ -257,5 +273,6 @@ def _ranked(best: dict[int, Scored], by_identifier: frozenset[int], index: Index
 
 
 def _slender(measures: Floats, kind: Kind) -> bool:
-    single = measures[_COLUMN["single_ours"]] or measures[_COLUMN["single_theirs"]]
+    ours_alone = measures[_COLUMN["single_ours"]] and measures[_COLUMN["pairs"]] < 2
+    single = ours_alone or measures[_COLUMN["single_theirs"]]
     return bool(measures[_COLUMN["weak"]] or (single and kind is Kind.PERSON))

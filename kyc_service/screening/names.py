@@ -30,6 +30,7 @@ _APOSTROPHES: Final = re.compile("['`\u00b4\u02b9-\u02bf\u2018\u2019\u201b\u2032
 _ARABIC_ARTICLE: Final = re.compile("(?<![\u0620-\u06ff])\u0627\u0644(?=[\u0620-\u06ff]{3})")
 _SPLIT: Final = re.compile(r"[^a-z0-9]+")
 _SPACED: Final = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z]){3,}(?![a-z0-9])")
+_LETTERS: Final = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z])+(?![a-z0-9])")  # A.B.C., S. A.
 _MIXED: Final = re.compile(r"(?=\S*[a-z])(?=\S*\d)[a-z0-9]+")
 _IDEOGRAPH: Final = re.compile("([\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3])")
 _MARKS: Final = re.compile("[\u0300-\u036f\u0483-\u0487\u064b-\u065f\u0670\u05b0-\u05c7]")
@@ -74,8 +75,9 @@ def tokens_of(value: str, kind: Kind) -> tuple[str, ...]:
     if kind is Kind.ORGANISATION and not value.isascii():
         value = translated(value[:LONGEST_NAME])
     text = " ".join(_SPLIT.split(romanised(value))).strip()
-    if _SPACED.search(text):
-        text = _SPACED.sub(lambda match: match[0].replace(" ", ""), text)
+    spaced = _LETTERS if kind is Kind.ORGANISATION else _SPACED
+    if spaced.search(text):
+        text = spaced.sub(lambda match: match[0].replace(" ", ""), text)
     parts = [word[:LONGEST_TOKEN] for word in text.split(" ") if word]
     match kind:
         case Kind.ORGANISATION:
