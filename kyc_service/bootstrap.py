@@ -31,6 +31,7 @@ from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
 from kyc_service.store.files import FileRows
+from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
 from kyc_service.vendors.builtin import Builtin
@@ -75,6 +76,8 @@ class App:
     ring: Callable[[], None]
     bells: Bells
     engine: EnginePool
+    inbox: Inbox
+    clock: Clock
 
     async def ready(self) -> Mapping[str, Ready]:
         """What has to work before requests are taken."""
@@ -226,6 +229,8 @@ async def build(
             ring=bells.ring,
             bells=bells,
             engine=engine,
+            inbox=Inbox(database),
+            clock=clock,
         )
 
 

@@ -44,31 +44,37 @@ DEFAULT_LIMIT, LARGEST_LIMIT = 25, 100
 async def submit(call: Call) -> Response:
     """A new application; with `Prefer: wait`, as soon as it is decided."""
     form = await call.read(forms.NEW_APPLICATION)
-    submission = Submission(
+    seconds, given = _patience(call.request)
+    key = headers.idempotency_key(call.request)
+    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=kept) if key else None
+    view = await call.app.desk.submit(call.caller, submission(form), keyed)
+    if isinstance(view, Again):
+        return representation.repeated(view.answer)
+    if seconds:
+        view = await call.app.desk.wait(call.caller.tenant, view.snapshot.id, seconds)
+    return created(view, given)
+
+
+def submission(form: forms.NewApplication) -> Submission:
+    """The form as the desk takes it."""
+    return Submission(
         user_id=form.user_id,
         email=form.email,
         documents=_announced(form.documents),
         applicant=form.applicant.model_dump(mode="json", exclude_none=True) if form.applicant else None,
     )
-    seconds, given = _patience(call.request)
-    key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=_kept) if key else None
-    view = await call.app.desk.submit(call.caller, submission, keyed)
-    if isinstance(view, Again):
-        return representation.repeated(view.answer)
-    if seconds:
-        view = await call.app.desk.wait(call.caller.tenant, view.snapshot.id, seconds)
-    return _created(view, given)
 
 
-def _created(view: View, given: Mapping[str, str] | None = None) -> Response:
+def created(view: View, given: Mapping[str, str] | None = None) -> Response:
+    """The answer to a submission."""
     location = representation.location("applications", view.snapshot.id)
     tag = headers.tag(view.snapshot.version)
     return representation.created(representation.application(view), location, tag, given)
 
 
-def _kept(view: View) -> bytes:
-    return representation.remembered(_created(view))
+def kept(view: View) -> bytes:
+    """The answer to a submission, as it is remembered."""
+    return representation.remembered(created(view))
 
 
 def _announced(documents: Iterable[forms.AnnouncedDocument]) -> tuple[Announced, ...]:
@@ -247,14 +253,19 @@ async def amend(call: Call) -> Response:
     """Documents or particulars replaced by a merge patch, while the application may still be changed."""
     identity = call.identity("application_id", ApplicationNotFound)
     patch = await call.read(forms.APPLICATION_PATCH, MERGE_PATCH)
+    view = await call.app.desk.amend(call.caller, identity, amendment(patch, await _expected(call, identity)))
+    return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
+
+
+def amendment(patch: forms.ApplicationPatch, expected: int | None) -> Amendment:
+    """The patch as the desk takes it, for the version *expected*; None: any."""
     changes: dict[str, object] = forms.APPLICATION_PATCH.dump_python(patch, mode="json", exclude_unset=True)
     changes.pop("documents", None)
-    amendment = Amendment(
+    return Amendment(
         person=(lambda person: merged(person, changes)) if changes else None,
         documents=_announced(patch["documents"]) if "documents" in patch else None,
-        expected=await _expected(call, identity),
+        expected=expected,
     )
-    return representation.application_answer(await call.app.desk.amend(call.caller, identity, amendment))
 
 
 def merged(target: object, patch: object) -> Any:
@@ -281,12 +292,13 @@ async def review(call: Call) -> Response:
         expected=await _expected(call, identity),
     )
     key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=_kept_review) if key else None
+    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=kept_as_it_is) if key else None
     view = await call.app.desk.review(call.caller, identity, verdict, keyed)
     return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
 
 
-def _kept_review(view: View) -> bytes:
+def kept_as_it_is(view: View) -> bytes:
+    """An application that was there before, as the answer is remembered."""
     return representation.remembered(representation.application_answer(view))
 
 

@@ -205,16 +205,23 @@ class Place:
     trace_id: str | None = None
 
 
+def kind_of(error: Exception) -> Kind:
+    """The kind of problem that *error* is."""
+    if isinstance(error, Refused | AuthError):
+        return KINDS[error.code]
+    return KINDS[ERRORS.get(type(error), "internal_error")]
+
+
 def answer(error: Exception, place: Place) -> Response:
     """The problem that *error* is to a client; whatever is not in the tables is our own mistake."""
     match error:
-        case Refused(code=code, faults=faults, headers=headers):
-            return problem(KINDS[code], place, faults, headers)
+        case Refused(faults=faults, headers=headers):
+            return problem(kind_of(error), place, faults, headers)
         case AuthError(code=code):
             challenge = f'Bearer realm="kyc", error="invalid_token", error_description="{code}"'
-            return problem(KINDS[code], place, headers={"WWW-Authenticate": challenge})
+            return problem(kind_of(error), place, headers={"WWW-Authenticate": challenge})
         case _:
-            return problem(KINDS[ERRORS.get(type(error), "internal_error")], place)
+            return problem(kind_of(error), place)
 
 
 def problem(kind: Kind, place: Place, faults: Sequence[Fault] = (), headers: Mapping[str, str] = NOTHING) -> Response:

@@ -8,6 +8,8 @@ from uuid import UUID
 from kyc_service.application import codec
 from kyc_service.application.keys import DataClass, Owner, StoredKey
 from kyc_service.application.ports import (
+    Answered,
+    AnsweredBefore,
     Cause,
     Change,
     Prepared,
@@ -39,6 +41,14 @@ PREPARE = """
       on k.tenant = %(tenant)s and k.subject = %(subject)s and k.class = 'cdd'
     order by k.generation desc
     limit 1
+"""
+REMEMBER = """
+    insert into idempotency as known (tenant, client, key, fingerprint, subject, entry, response, expires_at)
+    values (%s, %s, %s, %s, %s, %s, %s, %s)
+    on conflict (tenant, client, key) do update
+      set fingerprint = excluded.fingerprint, subject = excluded.subject, entry = excluded.entry,
+          response = excluded.response, expires_at = excluded.expires_at
+      where known.expires_at < now()
 """
 
 
@@ -107,6 +117,23 @@ class Applications:
             else None,
             uploaded=frozenset(uploaded),
         )
+
+    async def remember(self, tenant: str, subject: UUID, answered: Answered) -> None:
+        """Keep the answer to a request that changed nothing, unless its key is taken."""
+        values = (
+            tenant,
+            answered.client,
+            answered.key,
+            answered.fingerprint,
+            subject,
+            answered.entry,
+            answered.response,
+            answered.expires_at,
+        )
+        async with self._database.of(tenant) as connection:
+            cursor = await connection.execute(REMEMBER, values)
+        if cursor.rowcount == 0:
+            raise AnsweredBefore
 
     async def page(self, tenant: str, page: Page) -> Sequence[Snapshot]:
         """The applications of the page, newest first."""
