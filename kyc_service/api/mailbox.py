@@ -15,11 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.responses import Response
 
-from kyc_service.access.principal import Principal
 from kyc_service.api import applications, forms, problems, representation
 from kyc_service.api.gate import REQUEST_ID
 from kyc_service.api.problems import Place, Refused
-from kyc_service.api.routes import LARGEST_BODY, T, bearer, permit, refusal
+from kyc_service.api.routes import LARGEST_BODY, T, bearer, caller_of, permit, refusal
 from kyc_service.application.desk import ANSWERS_ARE_KEPT, Again, Caller, Keyed, KeyReused, View
 from kyc_service.application.ids import new_id
 from kyc_service.bootstrap import App
@@ -78,7 +77,8 @@ class Mailbox:
         principal = verifier.cached(token) or await verifier.verify(token)
         action, carry_out = COMMANDS[command.type]
         permit(self._app, principal, action)
-        sender = _sender(principal, command)
+        caller = caller_of(self._app, principal, place.request_id, command.traceparent)
+        sender = _sender(caller, command)
         request = _same(command)
         fingerprint = self._app.people.fingerprint(principal.tenant, request)
         refused = await self._app.inbox.find(sender, self._app.clock())
@@ -86,13 +86,6 @@ class Mailbox:
             raise KeyReused
         if refused:
             return _again(refused)
-        caller = Caller(
-            tenant=principal.tenant,
-            client=principal.client,
-            actor=principal.subject,
-            request=place.request_id,
-            trace=command.traceparent,
-        )
 
         def keyed(render: Callable[[View], bytes]) -> Keyed:
             return Keyed(key=sender.key, request=request, render=render)
@@ -171,10 +164,10 @@ def _place(command: KycCommand, fresh: Place) -> Place:
     return Place(request_id=request_id, trace_id=command.traceparent[3:35] if command.traceparent else None)
 
 
-def _sender(principal: Principal, command: KycCommand) -> Sender:
+def _sender(caller: Caller, command: KycCommand) -> Sender:
     """The name of the command as a digest, with a space in it: no key that came by HTTP can be the same."""
     name = sha256(to_json([command.source, command.id])).hexdigest()
-    return Sender(tenant=principal.tenant, client=principal.client, key=f"ce {name}")
+    return Sender(tenant=caller.tenant, client=caller.client, key=f"ce {name}")
 
 
 def _same(command: KycCommand) -> bytes:

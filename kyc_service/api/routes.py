@@ -53,6 +53,11 @@ class Call:
     caller: Caller
     principal: Principal
 
+    @property
+    def own_name(self) -> Mapping[str, str]:
+        """The one name that the caller may read in a log of pseudonyms: their own."""
+        return {self.caller.actor: self.principal.subject}
+
     def require(self, action: str) -> None:
         """Refuse whoever may not also do *action*."""
         permit(self.app, self.principal, action)
@@ -120,14 +125,19 @@ async def admit(request: Request, action: str) -> Call:
     return Call(
         request=request,
         app=app,
-        caller=Caller(
-            tenant=principal.tenant,
-            client=principal.client,
-            actor=principal.subject,
-            request=exchange.request_id,
-            trace=exchange.trace,
-        ),
+        caller=caller_of(app, principal, exchange.request_id, exchange.trace),
         principal=principal,
+    )
+
+
+def caller_of(app: App, principal: Principal, request: str, trace: str | None) -> Caller:
+    """The principal as the desk knows them: a token may name people by their addresses, and what is stored outlives them."""
+    return Caller(
+        tenant=principal.tenant,
+        client=app.people.pseudonym(principal.tenant, principal.client),
+        actor=app.people.pseudonym(principal.tenant, principal.subject),
+        request=request,
+        trace=trace,
     )
 
 

@@ -15,6 +15,7 @@ from kyc_service.application.ports import (
     Clock,
     DeskVault,
     KeyExists,
+    PersonErased,
     Prepared,
     Recorded,
     Remembered,
@@ -42,7 +43,7 @@ TRIES = 5
 
 @record
 class Caller:
-    """On whose behalf something is asked. `actor` goes into the log and is a pseudonym."""
+    """On whose behalf something is asked. `client` and `actor` are stored, so they are pseudonyms."""
 
     tenant: str
     client: str
@@ -229,7 +230,7 @@ class Desk:
                 raise StaleVersion
             person = await self._opened(found)
             if person is None:
-                raise ApplicationNotFound
+                raise PersonErased
             changed = amendment.person(person) if amendment.person else person
             unlocked = await self._people.unlock(caller.tenant, found.state.user_id, prepared.key) if keyed else None
             announced = amendment.documents
@@ -266,7 +267,7 @@ class Desk:
         """Decide what the checks left open.
 
         Raises:
-            ApplicationNotFound, ApplicationNotInReview, StaleVersion, KeyReused
+            ApplicationNotFound, ApplicationNotInReview, StaleVersion, KeyReused, PersonErased
         """
         found = await self._found(caller.tenant, application)
         subject, now = found.state.user_id, self._clock()

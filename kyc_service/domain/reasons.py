@@ -95,6 +95,8 @@ REASONS: Mapping[str, Reason] = {
         _generic("FACE_UNCLEAR"),
         _silent("LIVENESS_NOT_PERFORMED"),
         _generic("SANCTIONS_POSSIBLE_MATCH", tips_off=True),
+        _generic("SANCTIONS_CONFIRMED", tips_off=True),
+        _generic("SCREENING_UNAVAILABLE"),
         _generic("SUSPICION_RAISED", tips_off=True),
         # The vendors
         _generic("VENDOR_UNAVAILABLE"),
@@ -109,6 +111,7 @@ REASONS: Mapping[str, Reason] = {
         _open("CASE_ABANDONED", "The application was not completed in time."),
         _open("CASE_REVIEW_REJECTED", "We can't offer you this service. You can ask a person to look at it again."),
         _silent("CASE_REVIEW_APPROVED"),
+        _silent("SANCTIONS_OTHER_PERSON"),
         _silent("OK_VERIFIED"),
     )
 }

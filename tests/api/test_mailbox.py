@@ -242,7 +242,9 @@ async def test_the_trace_of_a_command_is_taken_along(app: App, send: Send, form:
     command = submission(form()).model_copy(update={"traceparent": trace})
     application = UUID(told(await send(command))["id"])
     events = await app.applications.history("sandbox", application)
-    assert {(event.cause.trace, event.cause.causation, event.cause.actor) for event in events} == {(trace, "1", "u-1")}
+    assert {(event.cause.trace, event.cause.causation, event.cause.actor) for event in events} == {
+        (trace, "1", app.people.pseudonym("sandbox", "u-1"))
+    }
 
 
 def test_nothing_of_a_letter_is_printed() -> None:

@@ -25,7 +25,7 @@ from kyc_service.domain.application import (
     VendorGivenUp,
 )
 from kyc_service.domain.findings import Verdict
-from kyc_service.saga.verification import Later, Order, RunCheck, Undo
+from kyc_service.saga.verification import Later, Order, RunCheck, Screen, Undo
 
 ENTRY = UUID(int=7)
 st.register_type_strategy(Sealed, st.just(Sealed(entry=ENTRY, box=b"sealed")))
@@ -50,7 +50,7 @@ def test_a_state_survives_the_snapshot(state: Application) -> None:
     assert codec.decode_state(codec.encode_state(state), state.person.box) == state
 
 
-@given(st.builds(RunCheck) | st.builds(Undo))
+@given(st.builds(RunCheck) | st.builds(Undo) | st.builds(Screen))
 def test_an_order_survives_the_work_list(order: Order) -> None:
     assert codec.decode_order(*codec.encode_order(order)) == order
 
@@ -135,5 +135,6 @@ def test_terms_are_stored_in_full_so_that_a_replay_decides_alike() -> None:
         "resubmission",
         "completion",
         "answer",
+        "screening",
     }
     assert {f.name for f in fields(Document)} == {"doc_type", "file_id", "issued_country", "uploaded"}

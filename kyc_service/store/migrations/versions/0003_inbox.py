@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0002_inbox"
-down_revision = "0001_core"
+revision = "0003_inbox"
+down_revision = "0002_messages"
 branch_labels = None
 depends_on = None
 
