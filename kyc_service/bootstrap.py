@@ -30,6 +30,7 @@ from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
+from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
 from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
@@ -77,6 +78,7 @@ class App:
     bells: Bells
     engine: EnginePool
     inbox: Inbox
+    feed: Feed
     clock: Clock
 
     async def ready(self) -> Mapping[str, Ready]:
@@ -184,6 +186,9 @@ async def build(
         await database.open()
         stack.push_async_callback(database.close)
 
+        feed = Feed(database, listeners=settings.feed_listeners)
+        stack.push_async_callback(feed.stop)
+
         ring_file = await asyncio.to_thread(_key_ring, settings)
         keys = Keys(database)
         vault = Vault(KeyFileManager(ring_file, TenantKeys(database)), keys, ring_file)
@@ -245,6 +250,7 @@ async def build(
             bells=bells,
             engine=engine,
             inbox=Inbox(database),
+            feed=feed,
             clock=clock,
         )
 

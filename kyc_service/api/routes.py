@@ -131,7 +131,7 @@ async def admit(request: Request, action: str) -> Call:
 
 
 def caller_of(app: App, principal: Principal, request: str, trace: str | None) -> Caller:
-    """The principal as the desk knows them: a token may name people by their addresses, and what is stored outlives them."""
+    """The principal as the desk knows them: a token may name people by their addresses, and what is stored lasts."""
     return Caller(
         tenant=principal.tenant,
         client=app.people.pseudonym(principal.tenant, principal.client),

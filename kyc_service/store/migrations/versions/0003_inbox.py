@@ -1,4 +1,4 @@
-"""The inbox: which commands by message were refused, and why."""
+"""The inbox: which commands by message were refused, and why; and whom the feed has news for."""
 
 from pathlib import Path
 

@@ -24,3 +24,21 @@ do $$ begin
 end $$;
 grant select, insert, delete on inbox to kyc_app;
 grant select, delete on inbox to kyc_system;
+
+-- ── whom there is news for ───────────────────────────────────────────────────────
+-- Between two positions, both settled. Tells which tenants have something to be told, and nothing of what it is.
+create function feed_news(p_after bigint, p_upto bigint) returns table (tenant text, "position" bigint)
+language sql stable security definer set search_path from current as $$
+  select e.tenant, max(e.position)
+  from events e
+  where e.position > p_after and e.position <= p_upto
+    and e.type in ('ApplicationSubmitted', 'ApplicationVerified', 'ApplicationRejected', 'ApplicationRolledBack')
+  group by e.tenant;
+$$;
+do $$ begin
+  execute format('grant create on schema %I to kyc_system', current_schema());
+  alter function feed_news owner to kyc_system;
+  execute format('revoke create on schema %I from kyc_system', current_schema());
+end $$;
+revoke all on function feed_news from public;
+grant execute on function feed_news to kyc_app;
