@@ -34,6 +34,7 @@ from kyc_service.store.database import Database, dsn, head, migrate
 from kyc_service.store.files import FileRows
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
+from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Simulated
 
@@ -237,7 +238,13 @@ async def build(
                 orders,
                 effects,
                 doorbell,
-                Pace(concurrency=settings.worker_concurrency, heartbeat=settings.lease_seconds / 3),
+                Pace(
+                    concurrency=settings.worker_concurrency,
+                    heartbeat=settings.lease_seconds / 3,
+                    tidying=settings.upkeep_seconds,
+                ),
+                Upkeep(database, Retention(orders=timedelta(days=settings.order_retention_days))),
+                clock,
             ),
             signing_key=ring.signing_key("cursor"),
             ring=bells.ring,
