@@ -36,6 +36,12 @@ SPECIMENS = [
     (traveller(code="ID", issuer="FRA", surname="García Márquez", number="X4RTBPFW4"), Format.TD2),
     (traveller(code="V", number="L898901C4"), Format.MRVA),
     (traveller(code="V", issuer="PRT", surname="Macedo", given_names="Ivo", number="676507826"), Format.MRVB),
+    (traveller(issuer="FRA", surname="Berthier", given_names="Sabine", number="880692310285"), Format.FRENCH_ID),
+    (traveller(issuer="FRA", surname="Martin", number="13AA00002"), Format.FRENCH_LICENCE),
+    (traveller(issuer="XOM", number="SM0012345"), Format.TD3),
+    (traveller(issuer="RKS", number="P00000001"), Format.TD3),
+    (traveller(issuer="GBD", number="925076473"), Format.TD3),
+    (traveller(code="I", number="D23145890734"), Format.TD1),
 ]
 
 
