@@ -57,7 +57,7 @@ class Declared:
     number: str | None = None
 
 
-def examine(reading: Reading, declared: Declared, announced: Announced, today: date) -> tuple[Finding, ...]:
+def examine(reading: Reading, declared: Declared, announced: Announced | None, today: date) -> tuple[Finding, ...]:
     """Everything that was looked at in the document, and how it came out."""
     return (*_examined(reading, declared, announced, today), *_not_looked_at())
 
@@ -100,12 +100,12 @@ def _written(born: BirthDate) -> str:
     return f"{year}-{month}-{day}"
 
 
-def _examined(reading: Reading, declared: Declared, announced: Announced, today: date) -> Iterator[Finding]:
+def _examined(reading: Reading, declared: Declared, announced: Announced | None, today: date) -> Iterator[Finding]:
     if reading.refused:
         yield _finding("image.usable", Category.IMAGE, Outcome.UNCLEAR, reading.refused)
         return
     yield _finding("image.usable", Category.IMAGE, Outcome.PASS)
-    if announced.doc_type not in CODES:
+    if announced and announced.doc_type not in CODES:
         yield _finding("document.supported", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_UNSUPPORTED")
         return
     found = reading.zone
@@ -116,8 +116,9 @@ def _examined(reading: Reading, declared: Declared, announced: Announced, today:
     yield from _sharp(reading)
     yield _certain(found)
     yield _unambiguous(found)
-    yield _kind(found, announced)
-    yield _issuer(found, announced)
+    if announced:
+        yield _kind(found, announced)
+        yield _issuer(found, announced)
     yield _expiry(found, today)
     yield _birth(found, today)
     yield _name(found, declared)

@@ -7,6 +7,7 @@ document must not be approved on a guess. Names have no check digit: nothing her
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import combinations, islice, product
 from math import log10
@@ -66,6 +67,7 @@ class Deciphered:
     alternatives: int = 0
     mended: int = 0
     sure: tuple[tuple[str, float], ...] = ()
+    rows: tuple[int, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -137,7 +139,7 @@ def decipher(rows: Sequence[Row]) -> Deciphered | None:
             for candidate in islice(product(*options), MOST_FITS):
                 found = _settle(kind, candidate)
                 if found and (best is None or found.rank < best.rank):
-                    best = found
+                    best = replace(found, zone=replace(found.zone, rows=chosen))
     return best.zone if best else None
 
 

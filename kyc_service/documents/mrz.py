@@ -446,7 +446,7 @@ def format_mrvb(person: Particulars) -> tuple[str, ...]:
 
 
 def format_french_id(person: Particulars) -> tuple[str, ...]:
-    """Two lines of 36 of the French identity card of 1988 to 2021; `optional` is the office of issue, six characters."""
+    """Two lines of 36 of the French identity card of 1988 to 2021; `optional` is the office of issue."""
     birth = _dated(person).birth
     sex = person.sex if person.sex in {"M", "F"} else FILLER
     surname = transliteration.to_mrz(person.surname).ljust(25, FILLER)[:25]

@@ -99,7 +99,10 @@ def test_the_long_number_of_the_standard() -> None:
 
 
 @given(
-    PEOPLE, st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ ", min_size=40), st.text("ABC DEF", min_size=1), st.sampled_from(sorted(CODES))
+    PEOPLE,
+    st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ ", min_size=40),
+    st.text("ABC DEF", min_size=1),
+    st.sampled_from(sorted(CODES)),
 )
 def test_a_name_too_long_fills_its_field_and_says_so(
     person: Particulars, surname: str, given: str, kind: Format
