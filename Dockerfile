@@ -11,7 +11,6 @@ RUN /opt/tools/bin/pip install --require-hashes -r requirements/tools.txt
 RUN /opt/kyc/bin/pip install --require-hashes --only-binary :all: -r requirements/main.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY packages packages
-COPY policies policies
 COPY kyc_service kyc_service
 # poetry-core is in the tools alone: neither it nor anything else that builds ends up in the image.
 RUN for project in packages/crowdpay-contracts packages/crowdpy-auth .; do \

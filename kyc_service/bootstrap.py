@@ -1,7 +1,7 @@
 """The one beginning: `build` makes an `App` out of settings, and is the only place that knows every adapter."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from kyc_service.access.tokens import Verifier
 from kyc_service.application.desk import Desk
 from kyc_service.application.effects import Effects, Patience, utc_now
 from kyc_service.application.files import Cabinet
-from kyc_service.application.ports import Clock, Vendor
+from kyc_service.application.ports import Clock, Identity, Screened, Screener, ScreeningUnavailable, Vendor
 from kyc_service.application.worker import Doorbell, Pace, Worker
 from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import Mode, Terms
@@ -95,6 +95,19 @@ class Made:
     engine: EnginePool
 
 
+class NoLists:
+    """No list is loaded, so nobody is cleared by one."""
+
+    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
+        """Never an answer.
+
+        Raises:
+            ScreeningUnavailable: always.
+        """
+        del identities, review_from
+        raise ScreeningUnavailable
+
+
 # The recipe in docs/vendors.md: an adapter is one module and one line here and one in `AvailableVendors`.
 VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
     AvailableVendors.BUILTIN: lambda made: Builtin(made.engine),
@@ -146,6 +159,7 @@ async def build(
     settings: Settings,
     *,
     vendors: Mapping[AvailableVendors, Callable[[Made], Vendor]] = VENDORS,
+    screener: Screener | None = None,
     clock: Clock = utc_now,
 ) -> AsyncIterator[App]:
     """A running app; it starts what is embedded, and leaves nothing running behind.
@@ -196,6 +210,7 @@ async def build(
             people=people,
             files=cabinet,
             vendors=offered,
+            screener=screener or NoLists(),
             patience=patience,
             clock=clock,
         )

@@ -171,7 +171,7 @@ def commands_table() -> str:
 
 def roles_table() -> str:
     """Who may do what, as the policies have it."""
-    known = json.loads((ROOT / "policies" / "data.json").read_text(encoding="utf-8"))["kyc"]
+    known = json.loads((ROOT / "kyc_service/access/policies/data.json").read_text(encoding="utf-8"))["kyc"]
     rows = [
         (f"`{action}`", *("yes" if action in actions else "" for actions in known["roles"].values()))
         for action in known["actions"]

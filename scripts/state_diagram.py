@@ -16,17 +16,21 @@ from kyc_service.domain.application import (
     TERMINAL,
     AmendApplication,
     Command,
+    DecideHit,
     Document,
     DomainError,
     LapseAnswer,
     LapseCompletion,
     LapseResubmission,
     Mode,
+    RecordAlert,
     RecordAnswer,
     RecordCompensation,
     RecordOutage,
+    RecordScreening,
     RecordStalledCompensation,
     RecordStart,
+    ReferScreening,
     ReviewApplication,
     ReviewDecision,
     Sealed,
@@ -37,6 +41,7 @@ from kyc_service.domain.application import (
     evolve,
     next_to_undo,
 )
+from kyc_service.domain.clearance import Basis, Hit, HitDecision, ScreeningTerms
 from kyc_service.domain.findings import Verdict
 from kyc_service.domain.record import record
 
@@ -55,7 +60,11 @@ TERMS = Terms(
     resubmission=timedelta(days=14),
     completion=timedelta(days=30),
     answer=timedelta(days=1),
+    screening=ScreeningTerms(review_from=0.5),
 )
+BASIS = Basis(engine="1", lists=(), review_from=0.5)
+HIT = Hit(id=UUID(int=5), list="list", entry="list:1", probability=0.9)
+LISTED_LATER = replace(HIT, id=UUID(int=6))
 
 
 @record
@@ -122,6 +131,13 @@ def commands(state: State) -> Iterator[tuple[str, Command]]:
     if step := next_to_undo(state):
         yield "step undone", RecordCompensation(step=step, receipt="receipt")
         yield "step resists", RecordStalledCompensation(step=step, cause="VENDOR_UNAVAILABLE")
+    yield "lists: no hit", RecordScreening(round=state.round, basis=BASIS, hits=())
+    yield "lists: possible hit", RecordScreening(round=state.round, basis=BASIS, hits=(HIT,))
+    yield "lists: no name to ask for", ReferScreening(round=state.round, reason="ID_MISSING_NAME")
+    yield "listed later", RecordAlert(basis=BASIS, hits=(LISTED_LATER,))
+    for hit in state.clearance.open if state.clearance else ():
+        for judged in HitDecision:
+            yield f"hit {judged.value}", DecideHit(hit=hit.id, decision=judged, reason="CASE", reviewer="r")
     for decision in ReviewDecision:
         suffix = limit if decision is ReviewDecision.RESUBMIT else ""
         yield (

@@ -1,4 +1,4 @@
-"""The policy decision point: may this principal do this? The rules are Rego, in the `policies` folder.
+"""The policy decision point: may this principal do this? The rules are Rego, in the folder beside this module.
 
 Every doubt is a no: an engine that fails, a rule without a value and a reply of the wrong shape all deny.
 """
@@ -17,8 +17,7 @@ from kyc_service.access.portable import faults, parse
 from kyc_service.access.principal import Principal
 from kyc_service.domain.record import record
 
-# Beside the package: in a checkout that is the repository's own folder, in an installation the wheel puts it there.
-POLICIES = Path(__file__).resolve().parents[2] / "policies"
+POLICIES = Path(__file__).resolve().parent / "policies"
 RULE = "data.kyc.authz.decision"
 REMEMBERED_DECISIONS = 4096
 

@@ -2,20 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
 from kyc_service.application.handle import Task, handle
+from kyc_service.application.identities import identities_of
 from kyc_service.application.ports import (
     Cause,
     Clock,
     Files,
+    Identity,
     Leased,
     Orders,
     PersonVault,
+    Possible,
     Request,
+    Screened,
+    Screener,
     Snapshot,
     Started,
     Store,
@@ -26,19 +31,24 @@ from kyc_service.application.ports import (
 from kyc_service.domain.application import (
     CLAIM,
     Awaiting,
+    CheckAnswered,
     Command,
     RecordAnswer,
     RecordCompensation,
     RecordOutage,
+    RecordScreening,
     RecordStalledCompensation,
     RecordStart,
+    ReferScreening,
     Step,
 )
+from kyc_service.domain.clearance import Hit
 from kyc_service.domain.findings import Result, judge, reasons_of
 from kyc_service.domain.record import record
-from kyc_service.saga.verification import Later, RunCheck, Undo
+from kyc_service.saga.verification import Later, RunCheck, Screen, Undo
 
 LONGEST_WAIT = timedelta(hours=1)
+LISTS_WAIT = timedelta(minutes=1)  # the lists are our own: as soon as they are fresh again, whoever waits goes on
 
 
 @record
@@ -70,6 +80,7 @@ class Effects:
         people: PersonVault,
         files: Files,
         vendors: Mapping[str, Vendor],
+        screener: Screener,
         patience: Patience,
         clock: Clock,
     ) -> None:
@@ -78,6 +89,7 @@ class Effects:
         self._people = people
         self._files = files
         self._vendors = vendors
+        self._screener = screener
         self._patience = patience
         self._clock = clock
 
@@ -91,6 +103,8 @@ class Effects:
         match leased.order:
             case RunCheck(check=check, vendor=vendor):
                 await self._run(leased, check, vendor)
+            case Screen(round=number):
+                await self._screen(leased, number)
             case Undo(step=step):
                 await self._undo(leased, step)
             case Later(command=command):
@@ -99,7 +113,8 @@ class Effects:
     async def fail(self, leased: Leased, cause: str) -> timedelta:
         """What follows from an attempt that failed: another one after the pause returned, or giving the vendor up.
 
-        A step that cannot be undone is never given up: an operator is told, and it is tried on.
+        A step that cannot be undone is never given up: an operator is told, and it is tried on. Nor is asking the
+        lists: whom they were not asked about is never verified, and waits.
         """
         exhausted = leased.failures >= self._patience.retries
         match leased.order:
@@ -112,6 +127,8 @@ class Effects:
             case _:
                 pass
         pause = self._patience.wait(leased.failures)
+        if isinstance(leased.order, Screen):
+            pause = min(pause, LISTS_WAIT)
         await self._orders.postpone(leased, self._clock() + pause, cause, failed=True)
         return pause
 
@@ -172,6 +189,40 @@ class Effects:
             read=(lambda: self._files.read(leased.tenant, check.file_id)) if document.uploaded else None,
         )
 
+    async def _screen(self, leased: Leased, number: int) -> None:
+        found = await self._store.load(leased.tenant, leased.stream)
+        terms = found.state.terms.screening if found else None
+        if found is None or terms is None or not found.state.screening or found.state.round != number:
+            await self._orders.finish(leased, self._clock())
+            return
+        identities = await self._identities(leased, found)
+        if not identities:
+            await self._finish(leased, ReferScreening(round=number, reason="ID_MISSING_NAME"))
+            return
+        screened = await self._screener.screen(identities, terms.review_from)
+        told = findings_of(leased.stream, identities, screened)
+        command = RecordScreening(
+            round=number,
+            basis=screened.basis,
+            hits=hits_of(leased.stream, screened),
+            findings=await self._people.seal(leased.tenant, found.state.user_id, leased.stream, told),
+        )
+        await self._finish(leased, command)
+
+    async def _identities(self, leased: Leased, found: Snapshot) -> tuple[Identity, ...]:
+        """Who the person is, by what they declared and by the documents of the present round."""
+        state = found.state
+        person = await self._people.open(leased.tenant, state.user_id, leased.stream, state.person)
+        if person is None:
+            raise Unfulfillable("the person was erased")
+        results = []
+        for recorded in await self._store.history(leased.tenant, leased.stream):
+            event = recorded.event
+            if isinstance(event, CheckAnswered) and event.findings and state.check(event.check):
+                result = await self._people.open(leased.tenant, state.user_id, leased.stream, event.findings)
+                results.append(result or {})
+        return identities_of(person, results)
+
     async def _undo(self, leased: Leased, step: Step) -> None:
         if step.name == CLAIM:
             receipt = f"released {await self._files.release(leased.tenant, leased.stream)} file(s)"
@@ -181,13 +232,13 @@ class Effects:
 
     async def _cancel(self, leased: Leased, step: Step) -> str:
         found = await self._store.load(leased.tenant, leased.stream)
-        check = found.state.check(step.check) if found and step.check else None
+        reference = found.state.reference(step.check, step.vendor) if found else None
         if step.check is None or step.vendor is None or step.vendor not in self._vendors:
             raise VendorUnavailable("VENDOR_UNSUPPORTED")
         try:
             async with asyncio.timeout(self._patience.call.total_seconds()):
                 return await self._vendors[step.vendor].cancel(
-                    vendor_key(leased.stream, step.check, step.vendor), check.reference if check else None
+                    vendor_key(leased.stream, step.check, step.vendor), reference
                 )
         except TimeoutError as error:
             raise VendorUnavailable("VENDOR_TIMEOUT") from error
@@ -206,6 +257,27 @@ class Effects:
 def vendor_key(application: UUID, check: str, vendor: str) -> UUID:
     """The vendor's idempotency key for a check: the same at every attempt, and when it is cancelled."""
     return uuid5(application, f"{check} {vendor}")
+
+
+def hits_of(application: UUID, screened: Screened) -> tuple[Hit, ...]:
+    """What was found, as the log keeps it: no name, and an id that lasts as long as the facts do."""
+    return tuple(
+        Hit(id=hit_id(application, found), list=found.list, entry=found.entry, probability=found.probability)
+        for found in screened.possible
+    )
+
+
+def hit_id(application: UUID, found: Possible) -> UUID:
+    """The id of a hit: the same whenever the same person meets the same entry by the same facts."""
+    return uuid5(application, f"{found.entry} {found.facts}")
+
+
+def findings_of(application: UUID, identities: Sequence[Identity], screened: Screened) -> Mapping[str, object]:
+    """What a compliance officer reads of a screening: whom the lists were asked about, and why each hit is one."""
+    return {
+        "identities": [asdict(identity) for identity in identities],
+        "hits": {str(hit_id(application, found)): found.explanation for found in screened.possible},
+    }
 
 
 def subject_of(person: Mapping[str, object]) -> Subject:

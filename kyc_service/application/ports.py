@@ -7,6 +7,7 @@ from uuid import UUID
 
 from kyc_service.application.keys import StoredKey
 from kyc_service.domain.application import Application, Event, Sealed
+from kyc_service.domain.clearance import Basis
 from kyc_service.domain.findings import Result
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Order
@@ -255,6 +256,78 @@ class Vendor(Protocol):
 
         Raises:
             VendorUnavailable: it could not be undone at the moment.
+        """
+        ...
+
+
+@record
+class Number:
+    """A number that somebody issued to the person; `country` is the issuer's code as the document has it."""
+
+    value: str
+    country: str | None = None
+
+
+@record
+class Identity:
+    """Who a person is by one source, `document` or `declared`. Lives in memory only.
+
+    `birth_date` is ISO 8601 with `?` for what is not known (1980-??-??); nationalities are ISO 3166-1 alpha-2, or
+    alpha-3 as in a machine-readable zone (ICAO Doc 9303-3 section 5); `sex` is M, F or X.
+    """
+
+    source: str
+    name: str
+    birth_date: str | None = None
+    nationalities: tuple[str, ...] = ()
+    sex: str | None = None
+    numbers: tuple[Number, ...] = ()
+
+    def __repr__(self) -> str:
+        return "Identity(***)"
+
+
+@record
+class Possible:
+    """A list entry that may mean the person.
+
+    `facts` is a digest of what made the match on both sides: it changes when the entry or the person does, and then a
+    decision on the hit no longer holds. `explanation` says in words and numbers why, and is personal data.
+    """
+
+    list: str
+    entry: str
+    probability: float
+    facts: str
+    explanation: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        return "Possible(***)"
+
+
+@record
+class Screened:
+    """What the lists say, and on what it rests; nothing possible is an answer too."""
+
+    basis: Basis
+    possible: tuple[Possible, ...]
+
+
+class ScreeningUnavailable(VendorUnavailable):
+    """A list is missing or too old: nobody is cleared by it."""
+
+    def __init__(self) -> None:
+        super().__init__("SCREENING_UNAVAILABLE")
+
+
+class Screener(Protocol):
+    """The sanctions and PEP lists, and the engine that asks them."""
+
+    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
+        """Every entry that matches one of the *identities* of one person with at least that probability.
+
+        Raises:
+            ScreeningUnavailable: a list is missing or stale.
         """
         ...
 

@@ -15,6 +15,7 @@ from kyc_service.documents.likeness import FaceLikeness, compare
 from kyc_service.documents.mrz import Format, MalformedZone, Particulars
 from kyc_service.documents.pool import EnginePool
 from kyc_service.documents.readings import Face, Reading
+from kyc_service.domain import media
 from kyc_service.domain.findings import Field, Finding
 from kyc_service.domain.record import record
 
@@ -72,7 +73,7 @@ async def _report(pool: EnginePool, picture: Path) -> Report:
 
 def media_type_of(content: bytes) -> str:
     """The media type that the first bytes tell; the engine refuses what it does not know."""
-    return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
+    return media.recognised(content[: media.HEAD]) or "application/octet-stream"
 
 
 def spoken(report: Report) -> str:

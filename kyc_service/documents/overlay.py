@@ -3,7 +3,7 @@
 from io import BytesIO
 
 from kyc_service.documents.faults import EngineNotInstalled
-from kyc_service.documents.images import decode
+from kyc_service.documents.pages import opened
 from kyc_service.documents.readings import Corners, Reading
 
 try:
@@ -16,7 +16,7 @@ ZONE, TEXT, FACE = (200, 30, 30), (20, 110, 200), (30, 150, 60)
 
 def draw_on(picture: bytes, media_type: str, reading: Reading) -> bytes:
     """*picture* as a PNG file with the boxes of *reading* and what was read in them."""
-    image = Image.fromarray(decode(picture, media_type)[:, :, ::-1])
+    image = Image.fromarray(opened(picture, media_type)[reading.page - 1][:, :, ::-1])
     pen = ImageDraw.Draw(image)
     size = max(12, image.height // 60)
     for text in reading.text:

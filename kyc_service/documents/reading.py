@@ -7,10 +7,12 @@ from typing import TypeAlias
 
 from kyc_service.documents.decipher import Deciphered, decipher
 from kyc_service.documents.faces import FaceFinder
-from kyc_service.documents.images import PictureRefused, Pixels, decode, sharpness
+from kyc_service.documents.images import Pixels, sharpness
 from kyc_service.documents.mrz import FILLER
 from kyc_service.documents.ocr import Box, Line, TextReader, aligned, joined
+from kyc_service.documents.pages import opened
 from kyc_service.documents.readings import Corners, Reading, Seconds, Text
+from kyc_service.documents.refusals import Damaged, FileRefused
 from kyc_service.domain.record import record
 
 SLENDER = (10.0, 5.0)  # a line of a zone is this many times longer than high; the second is for pictures taken aslant
@@ -30,14 +32,27 @@ class FaceSearch:
     describe: bool = False
 
 
-def read(reader: TextReader, picture: bytes, media_type: str, faces: FaceSearch | None = None) -> Reading:
-    """Everything that *reader* makes of *picture*. A picture that cannot be used gives a reading that says why."""
+def read(reader: TextReader, content: bytes, media_type: str, faces: FaceSearch | None = None) -> Reading:
+    """Everything that *reader* makes of a file. One that cannot be used gives a reading that says why.
+
+    Of several pages the first with a zone that holds is told, or else the first page.
+    """
     clock = _Clock()
     try:
-        pixels = decode(picture, media_type)
-    except PictureRefused as error:
+        pages = opened(content, media_type)
+    except FileRefused as error:
         return Reading(refused=error.reason, seconds=clock.laps())
     clock.lap("decode")
+    first: Reading | None = None
+    for number, pixels in enumerate(pages, start=1):
+        found = _page(reader, pixels, number, faces, clock)
+        if found.zone and found.zone.holds:
+            return found
+        first = first or found
+    return replace(first, seconds=clock.laps()) if first else Reading(refused=Damaged.reason, seconds=clock.laps())
+
+
+def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | None, clock: "_Clock") -> Reading:
     sharp = sharpness(pixels)
     clock.lap("quality")
     boxes = reader.find(pixels)
@@ -52,6 +67,7 @@ def read(reader: TextReader, picture: bytes, media_type: str, faces: FaceSearch 
     clock.lap("faces")
     height, width = pixels.shape[:2]
     return Reading(
+        page=number,
         width=width,
         height=height,
         sharpness=round(sharp, 1),

@@ -7,6 +7,15 @@ from enum import StrEnum
 from typing import TypeAlias, assert_never
 from uuid import UUID
 
+from kyc_service.domain.clearance import (
+    Basis,
+    Clearance,
+    Hit,
+    HitDecision,
+    ScreeningTerms,
+    alerted,
+    screened_again,
+)
 from kyc_service.domain.findings import Verdict
 from kyc_service.domain.record import record
 
@@ -96,6 +105,7 @@ class Terms:
     resubmission: timedelta
     completion: timedelta
     answer: timedelta
+    screening: ScreeningTerms | None = None  # None: submitted before there was any
 
     def route(self, document: Document) -> tuple[str, ...]:
         """The vendors for *document*, in turn."""
@@ -110,7 +120,6 @@ class Check:
     file_id: UUID
     route: tuple[str, ...]
     failed: int = 0  # how many vendors of the route were given up
-    reference: str | None = None  # under which the vendor will answer later
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
 
@@ -118,6 +127,15 @@ class Check:
     def vendor(self) -> str | None:
         """The vendor whose turn it is, or None when the route is exhausted."""
         return self.route[self.failed] if self.failed < len(self.route) else None
+
+
+@record
+class Reference:
+    """The name under which a vendor knows a check: it answers later under it, and cancels by it in any later round."""
+
+    check: str
+    vendor: str
+    name: str
 
 
 @record
@@ -215,6 +233,44 @@ class ReviewApplication:
 
 
 @record
+class RecordScreening:
+    """The lists were asked about the person of this round."""
+
+    round: int
+    basis: Basis
+    hits: tuple[Hit, ...]
+    findings: Sealed | None = None
+
+
+@record
+class ReferScreening:
+    """The lists cannot be asked about this person, whatever the attempt."""
+
+    round: int
+    reason: str
+
+
+@record
+class RecordAlert:
+    """The lists were asked again about somebody who is verified; `hits` are all that match now."""
+
+    basis: Basis
+    hits: tuple[Hit, ...]
+    findings: Sealed | None = None
+
+
+@record
+class DecideHit:
+    """A compliance officer says whether a hit is the person."""
+
+    hit: UUID
+    decision: HitDecision
+    reason: str
+    reviewer: str
+    note: Sealed | None = None
+
+
+@record
 class LapseAnswer:
     """The time for a vendor's answer is over."""
 
@@ -243,6 +299,10 @@ Command: TypeAlias = (
     | RecordCompensation
     | RecordStalledCompensation
     | ReviewApplication
+    | RecordScreening
+    | ReferScreening
+    | RecordAlert
+    | DecideHit
     | LapseAnswer
     | LapseResubmission
     | LapseCompletion
@@ -333,11 +393,48 @@ class ApplicationReviewed:
 
 
 @record
+class ScreeningStarted:
+    """The identity is established; now the lists are asked."""
+
+    round: int
+
+
+@record
+class PersonScreened:
+    """The lists were asked; no hits is an answer too."""
+
+    basis: Basis
+    hits: tuple[Hit, ...]
+    findings: Sealed | None = None
+
+
+@record
+class AlertRaised:
+    """Somebody who was verified may be on a list by now; `hits` are the new ones."""
+
+    basis: Basis
+    hits: tuple[Hit, ...]
+    findings: Sealed | None = None
+
+
+@record
+class HitDecided:
+    """A compliance officer decided a hit."""
+
+    hit: UUID
+    decision: HitDecision
+    reason: str
+    reviewer: str
+    note: Sealed | None = None
+
+
+@record
 class ApplicationVerified:
-    """The person is who they say; broadcast as KYC_VERIFIED."""
+    """The person is who they say; broadcast as KYC_VERIFIED. `screening`: the lists that were asked."""
 
     evidence: Evidence
     reasons: tuple[str, ...]
+    screening: Basis | None = None
 
 
 @record
@@ -390,6 +487,10 @@ Event: TypeAlias = (
     | ResubmissionRequested
     | ReviewRequested
     | ApplicationReviewed
+    | ScreeningStarted
+    | PersonScreened
+    | AlertRaised
+    | HitDecided
     | ApplicationVerified
     | ApplicationRejected
     | RollbackStarted
@@ -416,9 +517,19 @@ class Application:
     checks: tuple[Check, ...] = ()
     simulated: bool = False
     started: tuple[Step, ...] = ()  # what a rollback would have to undo, oldest first
+    references: tuple[Reference, ...] = ()  # of every round, because a rollback also undoes the earlier ones
     compensations: tuple[Compensation, ...] = ()
     cause: str | None = None
     reasons: tuple[str, ...] = ()
+    approval: str | None = None  # why a reviewer approved what the checks of this round left open
+    screening: bool = False  # the lists are being asked
+    clearance: Clearance | None = None
+    screened: int = 0  # the round that the clearance is of
+
+    @property
+    def undecided(self) -> bool:
+        """Whether this round waits for somebody to decide its hits."""
+        return self.screened == self.round and self.clearance is not None and bool(self.clearance.open)
 
     @property
     def evidence(self) -> Evidence:
@@ -435,6 +546,10 @@ class Application:
     def check(self, key: str) -> Check | None:
         """The check of the present round called *key*."""
         return next((check for check in self.checks if check.key == key), None)
+
+    def reference(self, check: str | None, vendor: str | None) -> str | None:
+        """The name under which *vendor* knows the check *check*, of whatever round; None if it gave none."""
+        return next((held.name for held in self.references if (held.check, held.vendor) == (check, vendor)), None)
 
     def document(self, file_id: UUID) -> Document | None:
         """The announced document whose file is *file_id*."""
@@ -460,6 +575,18 @@ class ApplicationNotInReview(DomainError):
     """Only an application that awaits a review can be reviewed."""
 
 
+class HitNotFound(DomainError):
+    """The application has no hit of that id."""
+
+
+class HitDecidedAlready(DomainError):
+    """The hit was decided before, and otherwise."""
+
+
+class HitsUndecided(DomainError):
+    """The application cannot be approved while possible hits are undecided."""
+
+
 class SimulatedVendorRefused(DomainError):
     """A live tenant can never be verified by a simulated vendor."""
 
@@ -483,8 +610,7 @@ def decide(command: Command, state: State) -> Sequence[Event]:
         case RecordAnswer():
             return _answer(command, state)
         case RecordStart(check=check, vendor=vendor, reference=reference):
-            known = (found := state.check(check)) is not None and found.reference == reference
-            if known or not _expected(state, check, vendor):
+            if state.reference(check, vendor) == reference or not _expected(state, check, vendor):
                 return []
             return [CheckStarted(check=check, vendor=vendor, reference=reference)]
         case RecordOutage(check=check, vendor=vendor, cause=cause):
@@ -498,6 +624,14 @@ def decide(command: Command, state: State) -> Sequence[Event]:
             return [CompensationStalled(step=step, cause=cause)] if stalled else []
         case ReviewApplication():
             return _review(command, state)
+        case RecordScreening():
+            return _screen(command, state)
+        case ReferScreening(round=number, reason=reason):
+            return [ReviewRequested(reasons=(reason,))] if _screening(state, number) else []
+        case RecordAlert():
+            return _alert(command, state)
+        case DecideHit():
+            return _decide_hit(command, state)
         case LapseResubmission(round=number):
             late = state.awaiting is Awaiting.RESUBMISSION and state.round == number
             return [_rejected(state, (*state.reasons, "CASE_RESUBMISSION_EXPIRED"))] if late else []
@@ -520,7 +654,7 @@ def _amend(command: AmendApplication, state: Application) -> Sequence[Event]:
         raise ApplicationNotAmendable
     if command.documents is not None:
         _refuse_simulation(state.terms, command.documents)
-    if command.documents in (None, state.documents) and command.person is None:
+    if command.documents in (None, state.documents) and command.person in (None, state.person):
         return []
     amended = ApplicationAmended(documents=command.documents, person=command.person)
     after = evolve(state, amended)
@@ -581,7 +715,74 @@ def _conclude(state: Application) -> Sequence[Event]:
         return [ReviewRequested(reasons=reasons)]
     if Verdict.RETRY in verdicts:
         return [_resubmission(state, reasons)]
-    return [ApplicationVerified(evidence=state.evidence, reasons=("OK_VERIFIED",))]
+    return [_established(state)]
+
+
+def _established(state: Application) -> Event:
+    """What follows once it is certain who the person is: nobody is verified whom the lists were not asked about."""
+    return ScreeningStarted(round=state.round) if state.terms.screening else _verified(state)
+
+
+def _verified(state: Application) -> ApplicationVerified:
+    return ApplicationVerified(
+        evidence=state.evidence,
+        reasons=(state.approval or "OK_VERIFIED",),
+        screening=state.clearance.basis if state.clearance else None,
+    )
+
+
+def _screening(state: Application, number: int) -> bool:
+    """Whether the answer of the lists is waited for in this round; anything else is late or a repetition."""
+    return state.screening and state.round == number
+
+
+def _screen(command: RecordScreening, state: Application) -> Sequence[Event]:
+    if not _screening(state, command.round):
+        return []
+    screened = PersonScreened(basis=command.basis, hits=command.hits, findings=command.findings)
+    after = evolve(state, screened)
+    return [screened, *_weighed(after)]
+
+
+def _weighed(state: Application) -> Sequence[Event]:
+    """What follows from the hits: one that is confirmed is a no, an open one goes to a compliance officer."""
+    hits = state.clearance.hits if state.clearance else ()
+    if any(hit.decision is HitDecision.CONFIRMED for hit in hits):
+        return [_rejected(state, ("SANCTIONS_CONFIRMED",))]
+    if not state.undecided:
+        return [_verified(state)]
+    return [] if state.awaiting is Awaiting.REVIEW else [ReviewRequested(reasons=("SANCTIONS_POSSIBLE_MATCH",))]
+
+
+def _alert(command: RecordAlert, state: Application) -> Sequence[Event]:
+    """Only what is new raises an alarm: the same person on the same entry, by the same facts, was told before."""
+    new = tuple(hit for hit in command.hits if not (state.clearance and state.clearance.hit(hit.id)))
+    if state.status is not Status.VERIFIED or not new:
+        return []
+    return [AlertRaised(basis=command.basis, hits=new, findings=command.findings)]
+
+
+def _decide_hit(command: DecideHit, state: Application) -> Sequence[Event]:
+    hit = state.clearance.hit(command.hit) if state.clearance else None
+    if hit is None:
+        raise HitNotFound
+    if hit.decision is command.decision:
+        return []
+    if hit.decision is not None:
+        raise HitDecidedAlready
+    if state.awaiting is not Awaiting.REVIEW and state.status is not Status.VERIFIED:
+        raise ApplicationNotInReview
+    decided = HitDecided(
+        hit=command.hit,
+        decision=command.decision,
+        reason=command.reason,
+        reviewer=command.reviewer,
+        note=command.note,
+    )
+    after = evolve(state, decided)
+    if command.decision is HitDecision.CONFIRMED:
+        return [decided, _rejected(after, ("SANCTIONS_CONFIRMED",))]
+    return [decided, *(_weighed(after) if state.undecided and state.status is not Status.VERIFIED else ())]
 
 
 def _resubmission(state: Application, reasons: tuple[str, ...]) -> Event:
@@ -632,8 +833,10 @@ def _review(command: ReviewApplication, state: Application) -> Sequence[Event]:
     )
     after = evolve(state, reviewed)
     match command.decision:
+        case ReviewDecision.APPROVE if state.undecided:
+            raise HitsUndecided
         case ReviewDecision.APPROVE:
-            return [reviewed, ApplicationVerified(evidence=state.evidence, reasons=(command.reason,))]
+            return [reviewed, _established(after)]
         case ReviewDecision.REJECT:
             return [reviewed, _rejected(state, (command.reason,))]
         case ReviewDecision.RESUBMIT:
@@ -660,7 +863,14 @@ def evolve(state: State, event: Event) -> Application:
             )
         case VerificationStarted(round=number, checks=checks):
             return _with_steps(
-                replace(state, status=Status.IN_PROGRESS, awaiting=Awaiting.CHECKS, round=number, checks=checks),
+                replace(
+                    state,
+                    status=Status.IN_PROGRESS,
+                    awaiting=Awaiting.CHECKS,
+                    round=number,
+                    checks=checks,
+                    approval=None,
+                ),
                 *([Step(name=CLAIM)] if not state.started else []),
                 *(_step(check) for check in checks),
             )
@@ -670,17 +880,15 @@ def evolve(state: State, event: Event) -> Application:
                 for check in state.checks
             ]
             return replace(
-                state,
+                _with_reference(state, event),
                 checks=tuple(answered),
                 simulated=state.simulated or event.vendor in SIMULATED_VENDORS,
             )
-        case CheckStarted(check=key, reference=reference):
-            checks = tuple(replace(c, reference=reference) if c.key == key else c for c in state.checks)
-            return replace(state, checks=checks)
+        case CheckStarted():
+            return _with_reference(state, event)
         case VendorGivenUp(check=key):
             checks = tuple(
-                replace(check, failed=check.failed + 1, reference=None) if check.key == key else check
-                for check in state.checks
+                replace(check, failed=check.failed + 1) if check.key == key else check for check in state.checks
             )
             turned = [check for check in checks if check.key == key and check.vendor]
             return _with_steps(replace(state, checks=checks), *(_step(check) for check in turned))
@@ -692,9 +900,21 @@ def evolve(state: State, event: Event) -> Application:
                 reasons=reasons,
             )
         case ReviewRequested(reasons=reasons):
-            return replace(state, awaiting=Awaiting.REVIEW, reasons=reasons)
-        case ApplicationReviewed():
-            return replace(state, awaiting=None)
+            return replace(state, awaiting=Awaiting.REVIEW, reasons=reasons, screening=False)
+        case ApplicationReviewed(decision=decision, reason=reason):
+            approval = reason if decision is ReviewDecision.APPROVE else state.approval
+            return replace(state, awaiting=None, approval=approval)
+        case ScreeningStarted():
+            return replace(state, awaiting=Awaiting.CHECKS, screening=True)
+        case PersonScreened(basis=basis, hits=hits):
+            return replace(
+                state, screening=False, screened=state.round, clearance=screened_again(state.clearance, basis, hits)
+            )
+        case AlertRaised(basis=basis, hits=hits):
+            return replace(state, clearance=alerted(state.clearance, basis, hits))
+        case HitDecided(hit=hit, decision=decision):
+            known = state.clearance
+            return replace(state, clearance=known.decided(hit, decision) if known else None)
         case ApplicationVerified(reasons=reasons):
             return replace(state, status=Status.VERIFIED, awaiting=None, reasons=reasons)
         case ApplicationRejected(reasons=reasons):
@@ -722,3 +942,11 @@ def _step(check: Check) -> Step:
 
 def _with_steps(state: Application, *steps: Step) -> Application:
     return replace(state, started=(*state.started, *steps))
+
+
+def _with_reference(state: Application, event: CheckStarted | CheckAnswered) -> Application:
+    if event.reference is None:
+        return state
+    held = Reference(check=event.check, vendor=event.vendor, name=event.reference)
+    others = (other for other in state.references if (other.check, other.vendor) != (held.check, held.vendor))
+    return replace(state, references=(*others, held))

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from kyc_service.domain.application import (
+    AlertRaised,
     Application,
     ApplicationAmended,
     ApplicationRejected,
@@ -21,12 +22,15 @@ from kyc_service.domain.application import (
     Command,
     CompensationStalled,
     Event,
+    HitDecided,
     LapseAnswer,
     LapseCompletion,
     LapseResubmission,
+    PersonScreened,
     ResubmissionRequested,
     ReviewRequested,
     RollbackStarted,
+    ScreeningStarted,
     Status,
     Step,
     StepCompensated,
@@ -46,6 +50,13 @@ class RunCheck:
 
 
 @record
+class Screen:
+    """Ask the sanctions and PEP lists about the person whose identity this round established."""
+
+    round: int
+
+
+@record
 class Undo:
     """Undo a step, at whoever it was started."""
 
@@ -60,7 +71,7 @@ class Later:
     after: timedelta
 
 
-Order: TypeAlias = RunCheck | Undo | Later
+Order: TypeAlias = RunCheck | Screen | Undo | Later
 
 
 def react(event: Event, state: Application) -> Sequence[Order]:
@@ -75,6 +86,8 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             return [RunCheck(check=key, vendor=check.vendor)] if check and check.vendor else []
         case CheckStarted(check=key, vendor=vendor):
             return [Later(command=LapseAnswer(check=key, vendor=vendor), after=state.terms.answer)]
+        case ScreeningStarted(round=number):
+            return [Screen(round=number)]
         case ResubmissionRequested(round=number):
             return [Later(command=LapseResubmission(round=number), after=state.terms.resubmission)]
         case RollbackStarted() | StepCompensated():
@@ -86,6 +99,9 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             | CheckAnswered()
             | ReviewRequested()
             | ApplicationReviewed()
+            | PersonScreened()
+            | AlertRaised()
+            | HitDecided()
             | ApplicationVerified()
             | ApplicationRejected()
             | CompensationStalled()

@@ -10,7 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from kyc_service.application.ports import Request, Started, VendorUnavailable
-from kyc_service.domain.findings import Category, Finding, Outcome, Result, Severity
+from kyc_service.domain.findings import Category, Field, Finding, Outcome, Result, Severity
 
 PREFIX = "00000000-0000-4000-a000-0000000000"
 
@@ -67,12 +67,31 @@ class Simulated:
                     return Started(reference=f"simulated-{request.key}")
                 case _:
                     pass
-        return Result(vendor=self.name, version="1", findings=(_finding(magic),), reference=f"simulated-{request.key}")
+        return Result(
+            vendor=self.name,
+            version="2",
+            findings=(_finding(magic),),
+            fields=SPECIMEN,
+            reference=f"simulated-{request.key}",
+        )
 
     async def cancel(self, key: UUID, reference: str | None) -> str:
         """Nothing was started, so nothing is left; the receipt says whose it is."""
         del reference
         return f"{self.name}: cancelled {key}"
+
+
+def _field(name: str, value: str) -> Field:
+    return Field(name=name, value=value, source="simulated", confidence=0.0)
+
+
+# Whom a simulated document is of: nobody, so that an application without declared names can be screened too.
+SPECIMEN = (
+    _field("surname", "SPECIMEN"),
+    _field("given_names", "SIMULATED"),
+    _field("birth_date", "1990-01-01"),
+    _field("nationality", "UTO"),  # Utopia, the country of specimens (ICAO Doc 9303-3 section 5)
+)
 
 
 def _magic_of(file_id: UUID) -> Magic:

@@ -14,6 +14,7 @@ from kyc_service.application.codec import Json, Stored, UnknownEvent, UnknownOrd
 from kyc_service.domain.application import (
     Application,
     ApplicationReviewed,
+    Check,
     CheckAnswered,
     Document,
     Event,
@@ -23,9 +24,10 @@ from kyc_service.domain.application import (
     Sealed,
     Terms,
     VendorGivenUp,
+    VerificationStarted,
 )
 from kyc_service.domain.findings import Verdict
-from kyc_service.saga.verification import Later, Order, RunCheck, Undo
+from kyc_service.saga.verification import Later, Order, RunCheck, Screen, Undo
 
 ENTRY = UUID(int=7)
 st.register_type_strategy(Sealed, st.just(Sealed(entry=ENTRY, box=b"sealed")))
@@ -50,7 +52,7 @@ def test_a_state_survives_the_snapshot(state: Application) -> None:
     assert codec.decode_state(codec.encode_state(state), state.person.box) == state
 
 
-@given(st.builds(RunCheck) | st.builds(Undo))
+@given(st.builds(RunCheck) | st.builds(Undo) | st.builds(Screen))
 def test_an_order_survives_the_work_list(order: Order) -> None:
     assert codec.decode_order(*codec.encode_order(order)) == order
 
@@ -126,6 +128,13 @@ def test_the_log_tells_nothing_but_facts() -> None:
     }
 
 
+def test_a_check_of_the_time_when_it_held_its_reference_is_still_read() -> None:
+    check = {"key": "1.1", "file_id": str(ENTRY), "route": ["builtin"], "failed": 0, "reference": None}
+    old = Stored(type="VerificationStarted", schema=1, data={"round": 1, "checks": [check]}, sealed=None)
+    read = codec.decode(old, uuid4())
+    assert read == VerificationStarted(round=1, checks=(Check(key="1.1", file_id=ENTRY, route=("builtin",)),))
+
+
 def test_terms_are_stored_in_full_so_that_a_replay_decides_alike() -> None:
     assert {f.name for f in fields(Terms)} <= {
         "mode",
@@ -135,5 +144,6 @@ def test_terms_are_stored_in_full_so_that_a_replay_decides_alike() -> None:
         "resubmission",
         "completion",
         "answer",
+        "screening",
     }
     assert {f.name for f in fields(Document)} == {"doc_type", "file_id", "issued_country", "uploaded"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kyc_service.domain.application import (
     TERMINAL,
+    AlertRaised,
     AmendApplication,
     Application,
     ApplicationAmended,
@@ -31,21 +32,26 @@ from kyc_service.domain.application import (
     Command,
     Compensation,
     CompensationStalled,
+    DecideHit,
     Document,
     DocumentMissing,
     DomainError,
     Event,
     Evidence,
     HistoryBroken,
+    HitDecided,
     LapseAnswer,
     LapseCompletion,
     LapseResubmission,
     Mode,
+    RecordAlert,
     RecordAnswer,
     RecordCompensation,
     RecordOutage,
+    RecordScreening,
     RecordStalledCompensation,
     RecordStart,
+    ReferScreening,
     ResubmissionRequested,
     ReviewApplication,
     ReviewDecision,
@@ -64,6 +70,7 @@ from kyc_service.domain.application import (
     decide,
     evolve,
 )
+from kyc_service.domain.clearance import Basis, Hit, HitDecision, ScreeningTerms
 from kyc_service.domain.findings import Verdict
 
 USER = UUID(int=1)
@@ -460,6 +467,13 @@ STEPS = st.builds(
     check=st.sampled_from([None, "1.1"]),
     vendor=st.sampled_from([None, "builtin", "other"]),
 )
+BASIS = Basis(engine="1", lists=(), review_from=0.5)
+SCREENED_TERMS = replace(TERMS, screening=ScreeningTerms(review_from=0.5))
+HITS = st.lists(
+    st.integers(1, 2).map(lambda n: Hit(id=UUID(int=n), list="l", entry=f"l:{n}", probability=0.9)),
+    max_size=2,
+    unique=True,
+).map(tuple)
 DOCUMENTS = st.lists(st.sampled_from([PASSPORT, OTHER_PASSPORT, NEVER_UPLOADED]), max_size=2, unique=True).map(tuple)
 BY_KIND = {
     SubmitApplication: st.just(submission(PASSPORT)),
@@ -478,6 +492,16 @@ BY_KIND = {
     RecordCompensation: st.builds(RecordCompensation, step=STEPS, receipt=st.just("r")),
     RecordStalledCompensation: st.builds(RecordStalledCompensation, step=STEPS, cause=st.just("c")),
     ReviewApplication: st.builds(review, st.sampled_from(ReviewDecision)),
+    RecordScreening: st.builds(RecordScreening, round=st.integers(1, 2), basis=st.just(BASIS), hits=HITS),
+    ReferScreening: st.builds(ReferScreening, round=st.integers(1, 2), reason=st.just("ID_MISSING_NAME")),
+    RecordAlert: st.builds(RecordAlert, basis=st.just(BASIS), hits=HITS),
+    DecideHit: st.builds(
+        DecideHit,
+        hit=st.integers(1, 2).map(lambda n: UUID(int=n)),
+        decision=st.sampled_from(HitDecision),
+        reason=st.just("SANCTIONS_OTHER_PERSON"),
+        reviewer=st.just("carl"),
+    ),
     LapseAnswer: st.builds(LapseAnswer, check=CHECK_KEYS, vendor=VENDORS),
     LapseResubmission: st.builds(LapseResubmission, round=st.integers(1, 2)),
     LapseCompletion: st.builds(LapseCompletion),
@@ -494,9 +518,12 @@ def carried_out(command: Command, state: State) -> tuple[State, Sequence[Event]]
     return reduce(evolve, events, state), events
 
 
-@for_all(st.lists(COMMANDS, max_size=12))
-def test_a_repeated_command_changes_nothing(commands: Sequence[Command]) -> None:
-    state: State = after(submitted(PASSPORT), started())
+WITH_OR_WITHOUT_LISTS = st.sampled_from([TERMS, SCREENED_TERMS])
+
+
+@for_all(st.lists(COMMANDS, max_size=12), WITH_OR_WITHOUT_LISTS)
+def test_a_repeated_command_changes_nothing(commands: Sequence[Command], terms: Terms) -> None:
+    state: State = after(submitted(PASSPORT, terms=terms), started())
     for command in commands:
         state, _ = carried_out(command, state)
         if isinstance(command, IDEMPOTENT):
@@ -505,18 +532,40 @@ def test_a_repeated_command_changes_nothing(commands: Sequence[Command]) -> None
             assert again == state
 
 
-@for_all(st.lists(COMMANDS, max_size=12))
-def test_what_is_over_stays_over(commands: Sequence[Command]) -> None:
-    state: State = after(submitted(PASSPORT), started())
+@for_all(st.lists(COMMANDS, max_size=12), WITH_OR_WITHOUT_LISTS)
+def test_what_is_over_stays_over_but_for_what_the_lists_tell_later(commands: Sequence[Command], terms: Terms) -> None:
+    state: State = after(submitted(PASSPORT, terms=terms), started())
     for command in commands:
-        over = state if state and state.status in TERMINAL else None
+        over = state.status if state and state.status in TERMINAL else None
         state, events = carried_out(command, state)
-        assert not (over and events)
+        if over is Status.VERIFIED:
+            assert all(isinstance(e, AlertRaised | HitDecided | ApplicationRejected) for e in events)
+        else:
+            assert not (over and events)
 
 
-@for_all(st.lists(COMMANDS, max_size=12))
-def test_nobody_is_verified_but_by_clear_checks_or_a_reviewer(commands: Sequence[Command]) -> None:
-    state: State = after(submitted(PASSPORT), started())
+SCREENING_COMMANDS = st.one_of(
+    *(BY_KIND[kind] for kind in (RecordAnswer, RecordScreening, DecideHit, ReviewApplication, RecordAlert))
+)
+
+
+@for_all(st.lists(SCREENING_COMMANDS | COMMANDS, max_size=14))
+def test_nobody_is_verified_whom_the_lists_were_not_asked_about(commands: Sequence[Command]) -> None:
+    state: State = after(submitted(PASSPORT, terms=SCREENED_TERMS), started())
+    for command in (answer(Verdict.CLEAR), *commands):
+        state, events = carried_out(command, state)
+        for event in events:
+            if isinstance(event, ApplicationVerified):
+                assert event.screening == BASIS
+                assert state
+                assert state.screened == state.round
+                assert state.clearance
+                assert all(hit.decision is HitDecision.CLEARED for hit in state.clearance.hits)
+
+
+@for_all(st.lists(COMMANDS, max_size=12), WITH_OR_WITHOUT_LISTS)
+def test_nobody_is_verified_but_by_clear_checks_or_a_reviewer(commands: Sequence[Command], terms: Terms) -> None:
+    state: State = after(submitted(PASSPORT, terms=terms), started())
     history: list[Event] = []
     for command in commands:
         state, events = carried_out(command, state)
@@ -547,6 +596,39 @@ def test_a_rollback_undoes_everything_that_was_started_in_reverse_order(commands
     assert state
     assert state.status is Status.ROLLED_BACK
     assert [done.step for done in state.compensations] == list(reversed(state.started))
+
+
+@for_all(st.lists(COMMANDS, max_size=14))
+def test_whoever_gave_a_reference_is_asked_by_it_to_cancel_in_whatever_round(commands: Sequence[Command]) -> None:
+    state: State = after(submitted(PASSPORT), started())
+    given: dict[tuple[str, str], str] = {}
+    for command in commands:
+        state, events = carried_out(command, state)
+        for event in events:
+            if isinstance(event, CheckStarted | CheckAnswered) and event.reference is not None:
+                given[event.check, event.vendor] = event.reference
+    assert state
+    assert {(check, vendor): state.reference(check, vendor) for check, vendor in given} == given
+    assert all(
+        state.reference(step.check, step.vendor) is None
+        for step in state.started
+        if (step.check, step.vendor) not in given
+    )
+
+
+def test_a_reference_outlives_its_round_and_its_vendors_turn() -> None:
+    state = after(
+        submitted(PASSPORT),
+        started(),
+        CheckStarted(check="1.1", vendor="builtin", reference="case-1"),
+        VendorGivenUp(check="1.1", vendor="builtin", cause="VENDOR_TIMEOUT"),
+        replace(answered(Verdict.RETRY, "IMAGE_BLURRED", vendor="other"), reference="case-2"),
+        ResubmissionRequested(round=1, reasons=("IMAGE_BLURRED",)),
+        started(2, file=BETTER),
+    )
+    assert state
+    assert (state.reference("1.1", "builtin"), state.reference("1.1", "other")) == ("case-1", "case-2")
+    assert state.reference("2.1", "builtin") is None
 
 
 def test_what_a_rejection_leaves_open_is_told_apart_from_a_rollback() -> None:
