@@ -117,7 +117,7 @@ def test_a_picture_without_text_has_no_zone(read_jpeg: Read) -> None:
 
 def test_a_file_that_is_no_picture_is_a_reading_and_not_an_error(read_jpeg: Read) -> None:
     found = read_jpeg(b"%PDF-1.7")
-    assert found.refused == "IMAGE_UNDECODABLE"
+    assert found.refused == "FILE_TYPE_MISMATCH"
 
 
 def test_a_reading_says_what_each_stage_cost(read_jpeg: Read) -> None:
@@ -131,7 +131,7 @@ async def test_the_pool_reads_what_the_engine_reads() -> None:
         good = await pool.read(draw(traveller()), "image/jpeg")
         assert good.zone
         assert good.zone.zone.lines == WRITERS[Format.TD3](traveller())
-        assert (await pool.read(b"no picture", "image/jpeg")).refused == "IMAGE_UNDECODABLE"
+        assert (await pool.read(b"no picture", "image/jpeg")).refused == "FILE_TYPE_MISMATCH"
 
 
 def test_a_model_that_was_altered_is_not_loaded() -> None:
