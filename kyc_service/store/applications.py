@@ -1,6 +1,6 @@
 """The event log and its snapshots in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -56,11 +56,11 @@ class Page:
 
 
 class Applications:
-    """Keeps the promises of `application.ports.Store`, and answers the lists."""
+    """Keeps the promises of `application.ports.Store`, and answers the lists; *grown* is called after each commit."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, grown: Callable[[], None] = lambda: None) -> None:
         self._database = database
-        self._appender = Appender(database)
+        self._appender = Appender(database, grown)
 
     async def load(self, tenant: str, stream: UUID) -> Snapshot | None:
         """The present state, as of the last commit."""
