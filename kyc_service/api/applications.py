@@ -110,7 +110,8 @@ async def history(call: Call) -> Response:
     if details:
         call.require("application.review")
     events = await call.app.desk.history(call.caller.tenant, identity, details=details)
-    return representation.answer({"data": [representation.event(event, details=details) for event in events]})
+    shown = [representation.event(event, details=details, names=call.own_name) for event in events]
+    return representation.answer({"data": shown})
 
 
 def _details(request: Request) -> bool:

@@ -76,8 +76,11 @@ def reasons(codes: Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
-def event(disclosed: Disclosed, *, details: bool) -> dict[str, object]:
-    """One thing that happened; the details are personal data, for the eyes of reviewers."""
+def event(disclosed: Disclosed, *, details: bool, names: Mapping[str, str]) -> dict[str, object]:
+    """One thing that happened; the details are personal data, for the eyes of reviewers.
+
+    *names* says which pseudonyms of callers this reader may see as names.
+    """
     recorded = disclosed.recorded
     stored = codec.encode(recorded.event)
     shown: dict[str, object] = {
@@ -85,12 +88,17 @@ def event(disclosed: Disclosed, *, details: bool) -> dict[str, object]:
         "id": recorded.id,
         "type": stored.type,
         "at": recorded.at,
-        "actor": recorded.cause.actor,
+        "actor": names.get(recorded.cause.actor, recorded.cause.actor),
         "causation": recorded.cause.causation,
         "published": PUBLISHED.get(stored.type),
-        "data": stored.data,
+        "data": {**stored.data, **_named(stored.data, names)},
     }
     return {**shown, "details": disclosed.details} if details else shown
+
+
+def _named(data: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    reviewer = data.get("reviewer")
+    return {"reviewer": names[reviewer]} if isinstance(reviewer, str) and reviewer in names else {}
 
 
 def file(view: FileView) -> dict[str, object]:

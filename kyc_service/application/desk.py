@@ -15,6 +15,7 @@ from kyc_service.application.ports import (
     Clock,
     DeskVault,
     KeyExists,
+    PersonErased,
     Prepared,
     Recorded,
     Remembered,
@@ -42,7 +43,7 @@ TRIES = 5
 
 @record
 class Caller:
-    """On whose behalf something is asked. `actor` goes into the log and is a pseudonym."""
+    """On whose behalf something is asked. `client` and `actor` are stored, so they are pseudonyms."""
 
     tenant: str
     client: str
@@ -207,7 +208,7 @@ class Desk:
         """Replace documents or particulars.
 
         Raises:
-            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing
+            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing, PersonErased
         """
         for _ in range(TRIES):
             now = self._clock()
@@ -216,7 +217,7 @@ class Desk:
                 raise StaleVersion
             person = await self._opened(found)
             if person is None:
-                raise ApplicationNotFound
+                raise PersonErased
             changed = amendment.person(person) if amendment.person else person
             command = AmendApplication(
                 documents=await self._announced(caller, found, amendment.documents, now),
@@ -246,7 +247,7 @@ class Desk:
         """Decide what the checks left open.
 
         Raises:
-            ApplicationNotFound, ApplicationNotInReview, StaleVersion, KeyReused
+            ApplicationNotFound, ApplicationNotInReview, StaleVersion, KeyReused, PersonErased
         """
         found = await self._found(caller.tenant, application)
         subject, now = found.state.user_id, self._clock()

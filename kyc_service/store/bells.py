@@ -1,11 +1,12 @@
 """The doorbells between processes: a submission in one wakes the workers and the readers of the log in the others.
 
 Ringing never happens inside a write transaction, where it would serialise the commits of the whole database; a
-connection of its own rings for all, at most a hundred times a second. A lost ring costs whoever sleeps their idle time.
+connection of its own rings for all, a limited number of times a second, and does not wait until the ring is on disk. A
+lost ring costs whoever sleeps their idle time.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -16,7 +17,8 @@ from kyc_service.application.worker import Doorbell
 ORDERS = "kyc_orders"
 LOG = "kyc_log"
 RING = f"notify {ORDERS}"
-PAUSE = 0.01
+UNHURRIED = "set synchronous_commit = off"
+PAUSES: Mapping[str, float] = {ORDERS: 0.05, LOG: 0.01}  # seconds between two rings
 PATIENCE = 2.0
 
 
@@ -27,18 +29,17 @@ class Bells:
         self._target = target
         self._doorbell = doorbell
         self._readers: list[Doorbell] = []
-        self._pending = asyncio.Event()
-        self._channels: set[str] = set()
+        self._pending = {channel: asyncio.Event() for channel in PAUSES}
 
     def ring(self) -> None:
         """There may be work, somewhere."""
         self._doorbell.ring()
-        self._carry_to(ORDERS)
+        self._pending[ORDERS].set()
 
     def grown(self) -> None:
         """The log has grown."""
         self._wake_readers()
-        self._carry_to(LOG)
+        self._pending[LOG].set()
 
     @contextmanager
     def reader(self) -> Iterator[Doorbell]:
@@ -62,10 +63,6 @@ class Bells:
         for bell in self._readers:
             bell.ring()
 
-    def _carry_to(self, channel: str) -> None:
-        self._channels.add(channel)
-        self._pending.set()
-
     async def _lasting(self, errand: Callable[[AsyncConnection], Awaitable[None]]) -> None:
         """Again and again, with a connection of its own; an unreachable database is waited for."""
         while True:
@@ -77,12 +74,21 @@ class Bells:
             await asyncio.sleep(PATIENCE)
 
     async def _carry(self, connection: AsyncConnection) -> None:
+        await connection.execute(UNHURRIED)
+        ringing = [asyncio.create_task(self._carry_to(channel, connection)) for channel in PAUSES]
+        try:
+            await asyncio.gather(*ringing)
+        finally:
+            for one in ringing:
+                one.cancel()
+
+    async def _carry_to(self, channel: str, connection: AsyncConnection) -> None:
+        pending, pause = self._pending[channel], PAUSES[channel]
         while True:
-            await self._pending.wait()
-            self._pending.clear()
-            channels, self._channels = self._channels, set()
-            await connection.execute("; ".join(f"notify {channel}" for channel in sorted(channels)))
-            await asyncio.sleep(PAUSE)
+            await pending.wait()
+            pending.clear()
+            await connection.execute(f"notify {channel}")
+            await asyncio.sleep(pause)
 
     async def _listen(self, connection: AsyncConnection) -> None:
         await connection.execute(f"listen {ORDERS}; listen {LOG}")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0003_unrouted"
-down_revision = "0002_messages"
+revision = "0004_unrouted"
+down_revision = "0003_watchlists"
 branch_labels = None
 depends_on = None
 
