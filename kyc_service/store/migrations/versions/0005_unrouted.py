@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0004_unrouted"
-down_revision = "0003_watchlists"
+revision = "0005_unrouted"
+down_revision = "0004_upkeep"
 branch_labels = None
 depends_on = None
 
