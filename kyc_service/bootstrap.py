@@ -34,8 +34,10 @@ from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
+from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
 from kyc_service.store.following import Backlog, Batch, Log
+from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
 from kyc_service.store.upkeep import Retention, Upkeep
@@ -83,6 +85,9 @@ class App:
     engine: EnginePool
     log: Log
     relays: tuple[Relay[Batch], ...]
+    inbox: Inbox
+    feed: Feed
+    clock: Clock
 
     async def backlogs(self) -> Mapping[str, Backlog]:
         """How much each broker has not been told yet."""
@@ -212,6 +217,9 @@ async def build(
         await database.open()
         stack.push_async_callback(database.close)
 
+        feed = Feed(database, listeners=settings.feed_listeners)
+        stack.push_async_callback(feed.stop)
+
         ring = await asyncio.to_thread(_key_ring, settings)
         keys = Keys(database)
         manager = KeyFileManager(ring, TenantKeys(database), reload=lambda: KeyRing.load(key_file(settings)))
@@ -282,6 +290,9 @@ async def build(
             engine=engine,
             log=log,
             relays=tuple(_relays(settings, log)),
+            inbox=Inbox(database),
+            feed=feed,
+            clock=clock,
         )
 
 

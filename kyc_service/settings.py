@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     event_source: str = Field("/kyc", min_length=1, description="the `source` of every event; never change it")
     relay: RelayMode = Field(RelayMode.AUTO, description="how the log is followed: wal2json, tail, or what there is")
     inline_relay: bool = Field(True, description="development: the API process also tells the brokers")
+    feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")

@@ -1,10 +1,10 @@
-"""What a broker keeps that nobody there has asked for."""
+"""The inbox: which commands by message were refused, and why; and whom the feed has news for."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0005_unrouted"
+revision = "0005_inbox"
 down_revision = "0004_upkeep"
 branch_labels = None
 depends_on = None
