@@ -85,6 +85,7 @@ class App:
     engine: EnginePool
     log: Log
     relays: tuple[Relay[Batch], ...]
+    brokers: tuple[Broker, ...]
     inbox: Inbox
     feed: Feed
     clock: Clock
@@ -290,6 +291,7 @@ async def build(
             engine=engine,
             log=log,
             relays=tuple(_relays(settings, log)),
+            brokers=tuple(_brokers(settings)),
             inbox=Inbox(database),
             feed=feed,
             clock=clock,

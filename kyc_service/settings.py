@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     relay: RelayMode = Field(RelayMode.AUTO, description="how the log is followed: wal2json, tail, or what there is")
     inline_relay: bool = Field(True, description="development: the API process also tells the brokers")
     feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
+    inline_inbox: bool = Field(True, description="development: the API process also takes commands from the brokers")
+    command_concurrency: int = Field(8, ge=1, le=500, description="commands by message that are under way at a time")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")

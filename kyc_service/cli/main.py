@@ -19,6 +19,7 @@ COMMANDS: Table = {
     "serve": ("running:serve", "Serve the HTTP API."),
     "worker": ("running:worker", "Work off the orders: checks, retries, compensations, timeouts."),
     "relay": ("running:relay", "Tell the brokers what the log says."),
+    "inbox": ("running:inbox", "Take commands from the brokers: submissions and amendments by message."),
     "migrate": ("running:migrate", "Bring the database to a revision."),
     "token": ("tokens:token", "Print a development token, and nothing else."),
     "keys": ("keyring:keys", "Make the key ring, without which no personal data can be read, and rotate it."),

@@ -1,8 +1,8 @@
 """Commands from RabbitMQ: a quorum queue, explicit acknowledgement, answers to `reply_to`, and a place for the rest.
 
-The topology is declared at each connection: the durable quorum queue `kyc.commands`, and `kyc.commands.parked` beside it.
-What cannot be carried out is moved there with the reason in its headers and without its token; what RabbitMQ itself
-gives up, because every process that took it died of it, it dead-letters to the same place. docs/commands.md tells more.
+The topology is declared at each connection: the durable quorum queues `kyc.commands` and `kyc.commands.parked`. What
+cannot be carried out is moved to the second one, with the reason in its headers and without its token; what RabbitMQ
+itself gives up, because every process that took it died of it, it dead-letters there, too. docs/commands.md tells more.
 """
 
 import asyncio
@@ -199,9 +199,7 @@ class _Session:
             expiration=KEPT,
             app_id="kyc-service",
         )
-        await self._channel.default_exchange.publish(
-            reply, message.reply_to or "", mandatory=False, timeout=PATIENCE
-        )
+        await self._channel.default_exchange.publish(reply, message.reply_to or "", mandatory=False, timeout=PATIENCE)
 
     async def _park(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Move the message to where somebody will look at it, with the reason and without its token."""
@@ -220,7 +218,7 @@ class _Session:
     async def _move(
         self, message: AbstractIncomingMessage, queue: str, headers: "HeadersType", without: frozenset[str]
     ) -> None:
-        """The copy is confirmed before the original goes; a kill between the two leaves one too many, and never none."""
+        """The copy is confirmed before the original goes: a kill between the two leaves one too many, never none."""
         kept = {name: value for name, value in message.headers.items() if name not in without}
         moved = aio_pika.Message(
             message.body,

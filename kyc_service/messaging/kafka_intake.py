@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
     AuthenticationFailedError,
+    CommitFailedError,
     GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
@@ -58,9 +59,7 @@ class KafkaIntake:
     async def _session(self) -> None:
         given = {"bootstrap_servers": list(self._where.servers), "client_id": "kyc-inbox", **security(self._where)}
         producer = AIOKafkaProducer(**given, acks="all", request_timeout_ms=int(PATIENCE * 1000))
-        consumer = AIOKafkaConsumer(
-            **given, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        consumer = AIOKafkaConsumer(**given, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest")
         try:
             async with AsyncExitStack() as stack:
                 for client in (producer, consumer):
@@ -114,7 +113,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
             await asyncio.gather(*self._at_work.values(), return_exceptions=True)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Another member carries on from the last commit; what is in hand here would only be done twice, to no effect."""
+        """Another member carries on from the last commit, so what is in hand here need not be finished."""
         for partition in revoked:
             if task := self._at_work.pop(partition, None):
                 task.cancel()
@@ -146,7 +145,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
                 break
             done = record.offset + 1
         if done is not None:
-            with suppress(IllegalStateError):  # the partition went to another member meanwhile
+            with suppress(CommitFailedError, IllegalStateError):  # the partition went to another member meanwhile
                 await self._consumer.commit({partition: done})
 
     async def _handle(self, record: ConsumerRecord) -> bool:
