@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0007_inbox"
-down_revision = "0006_unrouted"
+revision = "0005_inbox"
+down_revision = "0004_upkeep"
 branch_labels = None
 depends_on = None
 
