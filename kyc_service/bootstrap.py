@@ -32,7 +32,9 @@ from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
+from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
+from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
 from kyc_service.store.upkeep import Retention, Upkeep
@@ -79,6 +81,9 @@ class App:
     ring: Callable[[], None]
     bells: Bells
     engine: EnginePool
+    inbox: Inbox
+    feed: Feed
+    clock: Clock
 
     async def ready(self) -> Mapping[str, Ready]:
         """What has to work before requests are taken."""
@@ -185,6 +190,9 @@ async def build(
         await database.open()
         stack.push_async_callback(database.close)
 
+        feed = Feed(database, listeners=settings.feed_listeners)
+        stack.push_async_callback(feed.stop)
+
         ring = await asyncio.to_thread(_key_ring, settings)
         keys = Keys(database)
         manager = KeyFileManager(ring, TenantKeys(database), reload=lambda: KeyRing.load(key_file(settings)))
@@ -253,6 +261,9 @@ async def build(
             ring=bells.ring,
             bells=bells,
             engine=engine,
+            inbox=Inbox(database),
+            feed=feed,
+            clock=clock,
         )
 
 

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
 
     db_dsn: SecretStr | None = Field(None, description="PostgreSQL connection URI; empty: the embedded server")
     db_pool_size: int = Field(20, ge=2, le=200, description="database connections of one process")
+    event_source: str = Field("/kyc", min_length=1, description="the `source` of every event; never change it")
+    feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
     event_broker_url: SecretStr | None = Field(None, description="AMQP or Kafka broker URI; not used yet")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")

@@ -24,6 +24,7 @@ COMMANDS: Table = {
     "rebuild": ("proving:rebuild", "Fold the log again, and prove that every snapshot equals it."),
     "audit": ("proving:audit", "Prove that nobody has changed the past."),
     "orders": ("orders:orders", "Look at work that is stuck, and have it tried again."),
+    "documents": ("documents:documents", "Read identity documents, compare faces, draw specimens."),
     "config": ("looking:config", "List every setting: its default and its present value."),
     "doctor": ("looking:doctor", "Look at everything that the service needs, and say how to mend it."),
 }
