@@ -44,6 +44,8 @@ class Settings(BaseSettings):
 
     db_dsn: SecretStr | None = Field(None, description="PostgreSQL connection URI; empty: the embedded server")
     db_pool_size: int = Field(20, ge=2, le=200, description="database connections of one process")
+    event_source: str = Field("/kyc", min_length=1, description="the `source` of every event; never change it")
+    feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
     event_broker_url: SecretStr | None = Field(None, description="AMQP or Kafka broker URI; not used yet")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
@@ -79,6 +81,8 @@ class Settings(BaseSettings):
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
     lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")
+    order_retention_days: float = Field(30, gt=0, description="how long a finished order is kept")
+    upkeep_seconds: float = Field(600, gt=0, description="how often a worker removes what is over and expired")
     inline_worker: bool = Field(True, description="development: the API process also works off the orders")
 
     @field_validator("jwt_algorithms", "sandbox_tenants", "document_route", "sandbox_route", mode="before")

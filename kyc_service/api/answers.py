@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from crowdpay_contracts import KycApplication
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from crowdpay_contracts import Evidence, KycApplication, KycEvent
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, RootModel
 
 from kyc_service.api.forms import Applicant
-from kyc_service.domain.application import Awaiting, Evidence
+from kyc_service.domain.application import Awaiting
 
 
 class Answer(BaseModel):
@@ -66,6 +66,10 @@ class History(Answer):
     """Everything that happened, in order."""
 
     data: list[HistoryEvent]
+
+
+class EventBatch(RootModel[list[KycEvent]]):
+    """A piece of the feed, in order: the very events that a broker would bring."""
 
 
 class StoredFile(Answer):

@@ -20,10 +20,11 @@ COMMANDS: Table = {
     "worker": ("running:worker", "Work off the orders: checks, retries, compensations, timeouts."),
     "migrate": ("running:migrate", "Bring the database to a revision."),
     "token": ("tokens:token", "Print a development token, and nothing else."),
-    "keys": ("tokens:keys", "Make the key ring, without which no personal data can be read."),
+    "keys": ("keyring:keys", "Make the key ring, without which no personal data can be read, and rotate it."),
     "rebuild": ("proving:rebuild", "Fold the log again, and prove that every snapshot equals it."),
     "audit": ("proving:audit", "Prove that nobody has changed the past."),
     "orders": ("orders:orders", "Look at work that is stuck, and have it tried again."),
+    "documents": ("documents:documents", "Read identity documents, compare faces, draw specimens."),
     "config": ("looking:config", "List every setting: its default and its present value."),
     "doctor": ("looking:doctor", "Look at everything that the service needs, and say how to mend it."),
 }
