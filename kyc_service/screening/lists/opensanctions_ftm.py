@@ -152,7 +152,7 @@ def follow(base: Path, deltas: Sequence[Path], out: Path, problems: Problems) ->
     """Write to *out* what *base* becomes by a chain of *deltas*, oldest first. Needs memory for the deltas alone.
 
     Raises:
-        ListUnreadable: a delta is broken, or does not belong to the base: it changes what is not there, or adds what is.
+        ListUnreadable: a delta is broken, or does not belong to the base: it changes what is not there or adds what is.
     """
     final: dict[str, str | None] = {}
     first: dict[str, str] = {}
