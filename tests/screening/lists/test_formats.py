@@ -566,7 +566,7 @@ BILLION_LAUGHS = """<?xml version="1.0"?>
 <!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lol2 "&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;">]>
 <sdnList><sdnEntry><uid>1</uid><lastName>&lol2;</lastName></sdnEntry></sdnList>"""
 FOREIGN = """<?xml version="1.0"?>
-<!DOCTYPE sdnList [<!ENTITY x SYSTEM "file:///etc/passwd">]>
+<!DOCTYPE sdnList [<!ENTITY x SYSTEM "secrets.txt">]>
 <sdnList><sdnEntry><uid>1</uid><lastName>&x;</lastName></sdnEntry></sdnList>"""
 
 
