@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -188,30 +189,30 @@ async def test_kafka_commands_survive_every_kill(start: Start, authorization: st
         told: Told = {}
         everybody = told_over_kafka(servers, told)
 
-        async def kill_in_the_middle() -> None:
-            for count in (3, 15):
+        for first, last in pairwise((0, 13, 26, SENDERS)):
+            sending = asyncio.create_task(send_over_kafka(servers, authorization, range(first, last)))
 
-                async def some(count: int = count) -> bool:
-                    await everybody()
-                    return len(told) >= count
+            async def some(count: int = first + 3) -> bool:
+                await everybody()
+                return len(told) >= count
 
-                await eventually(some, 90)
+            await eventually(some, 90)
+            if last < SENDERS:
                 await asyncio.to_thread(process.kill)
                 process.start()
-
-        await asyncio.gather(send_over_kafka(servers, authorization), kill_in_the_middle())
+            await sending
         await eventually(everybody, 120)
         assert process.stop() == 0
         await everybody()
         await one_outcome_each(dsn, told)
 
 
-async def send_over_kafka(servers: str, authorization: str) -> None:
-    """Every command, a few a second."""
+async def send_over_kafka(servers: str, authorization: str, numbers: range) -> None:
+    """Some commands, a few a second."""
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     await producer.start()
     try:
-        for number in range(SENDERS):
+        for number in numbers:
             headers = {
                 "content-type": MEDIA_TYPE,
                 "authorization": authorization,
@@ -220,7 +221,7 @@ async def send_over_kafka(servers: str, authorization: str) -> None:
             }
             encoded = [(name, value.encode()) for name, value in headers.items()]
             await producer.send_and_wait(COMMANDS, command(number), headers=encoded, partition=number % 2)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)
     finally:
         await producer.stop()
 
