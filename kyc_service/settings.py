@@ -96,6 +96,14 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key")
     max_file_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest accepted document")
 
+    watchlists: Listed = Field(
+        (),
+        description="sanctions and PEP lists that have to be in force; name=https://… for one of your own; empty:"
+        " the sample list, in development only",
+    )
+    list_max_age_hours: float = Field(72, gt=0, description="a list that was not confirmed for so long clears nobody")
+    eu_list_token: SecretStr | None = Field(None, description="token of the EU's financial sanctions files")
+
     engine_workers: int | None = Field(None, ge=1, description="document engine processes; empty: one per core")
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
@@ -104,7 +112,9 @@ class Settings(BaseSettings):
     upkeep_seconds: float = Field(600, gt=0, description="how often a worker removes what is over and expired")
     inline_worker: bool = Field(True, description="development: the API process also works off the orders")
 
-    @field_validator("jwt_algorithms", "sandbox_tenants", "document_route", "sandbox_route", mode="before")
+    @field_validator(
+        "jwt_algorithms", "sandbox_tenants", "watchlists", "document_route", "sandbox_route", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
