@@ -106,6 +106,7 @@ class Terms:
     completion: timedelta
     answer: timedelta
     screening: ScreeningTerms | None = None  # None: submitted before there was any
+    face_matching: bool = False  # selfies may be compared with portraits, if the person agrees
 
     def route(self, document: Document) -> tuple[str, ...]:
         """The vendors for *document*, in turn."""
