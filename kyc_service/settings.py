@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     face_matching: bool = Field(
         True, description="compare selfies with portraits, of applicants who agreed to it; biometric data"
     )
+    keep_selfies: bool = Field(False, description="keep selfies beyond the decision instead of erasing them at once")
     face_matching_off_tenants: Listed = Field((), description="tenants for whom no faces are compared")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
     lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")

@@ -50,7 +50,7 @@ from kyc_service.domain.application import (
 from kyc_service.domain.clearance import Hit
 from kyc_service.domain.findings import Result, judge, reasons_of
 from kyc_service.domain.record import record
-from kyc_service.saga.verification import Later, RunCheck, Screen, Undo
+from kyc_service.saga.verification import ForgetSelfie, Later, RunCheck, Screen, Undo
 
 LONGEST_WAIT = timedelta(hours=1)
 LISTS_WAIT = timedelta(minutes=1)  # the lists are our own: as soon as they are fresh again, whoever waits goes on
@@ -112,6 +112,9 @@ class Effects:
                 await self._screen(leased, number)
             case Undo(step=step):
                 await self._undo(leased, step)
+            case ForgetSelfie(file_id=file_id):
+                await self._files.erase(leased.tenant, file_id, "the decision that it was for has been taken")
+                await self._orders.finish(leased, self._clock())
             case Later(command=command):
                 await self._finish(leased, command)
 

@@ -449,5 +449,9 @@ class Files(Protocol):
         """Give up the claim that the application has on its files; how many there were."""
         ...
 
+    async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
+        """Destroy the file's key and its bytes; twice does no harm."""
+        ...
+
 
 Clock = Callable[[], datetime]

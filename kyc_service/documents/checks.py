@@ -20,6 +20,7 @@ from kyc_service.documents.mrz import BirthDate, birth_date, expiry_date
 from kyc_service.documents.portraits import FaceUse, Selfie, portrait, selfie, without_match
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.transliteration import Likeness, Name, same_name
+from kyc_service.domain.application import SELFIE
 from kyc_service.domain.findings import Category, Field, Finding, Measured, Outcome, Severity
 from kyc_service.domain.record import record
 
@@ -41,7 +42,6 @@ BRIGHTNESS, SHARE = "median value of 255", "share of the text's area"
 DARK, BRIGHT_ENOUGH = 45.0, 60.0  # median brightness where text is
 GLARE = 0.04  # share of the text's area
 SMALL_LETTERS = 10.0  # pixels
-SELFIE = "SELFIE"
 LICENCES = frozenset({"DRIVING_LICENCE", "DRIVERS_LICENSE"})  # most bear no zone
 CARDS = frozenset({DocumentClass.NATIONAL_ID, DocumentClass.RESIDENCE_PERMIT})
 ELSE = 0.6  # how sure a class must be to say that another document was sent

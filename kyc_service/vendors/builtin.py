@@ -9,13 +9,14 @@ from uuid import UUID
 
 from kyc_service.application.ports import Companion, PostalAddress, Request, Started, Subject, VendorUnavailable
 from kyc_service.documents.addresses import Address
-from kyc_service.documents.checks import CODES, SELFIE, Announced, Beside, Declared, examine, fields
+from kyc_service.documents.checks import CODES, Announced, Beside, Declared, examine, fields
 from kyc_service.documents.faults import EngineFault, EngineNotInstalled, EngineTimeout
 from kyc_service.documents.models import models
 from kyc_service.documents.mrz import Format
 from kyc_service.documents.portraits import FaceUse
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.transliteration import Name
+from kyc_service.domain.application import SELFIE
 from kyc_service.domain.findings import Category, Finding, Outcome, Result, Severity
 from kyc_service.domain.record import record
 
