@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     relay: RelayMode = Field(RelayMode.AUTO, description="how the log is followed: wal2json, tail, or what there is")
     inline_relay: bool = Field(True, description="development: the API process also tells the brokers")
     feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
+    inline_inbox: bool = Field(True, description="development: the API process also takes commands from the brokers")
+    command_concurrency: int = Field(8, ge=1, le=500, description="commands by message that are under way at a time")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")
@@ -94,6 +96,14 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key")
     max_file_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest accepted document")
 
+    watchlists: Listed = Field(
+        (),
+        description="sanctions and PEP lists that have to be in force; name=https://… for one of your own; empty:"
+        " the sample list, in development only",
+    )
+    list_max_age_hours: float = Field(72, gt=0, description="a list that was not confirmed for so long clears nobody")
+    eu_list_token: SecretStr | None = Field(None, description="token of the EU's financial sanctions files")
+
     engine_workers: int | None = Field(None, ge=1, description="document engine processes; empty: one per core")
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
     face_matching: bool = Field(
@@ -110,6 +120,7 @@ class Settings(BaseSettings):
     @field_validator(
         "jwt_algorithms",
         "sandbox_tenants",
+        "watchlists",
         "face_matching_off_tenants",
         "document_route",
         "sandbox_route",

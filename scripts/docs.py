@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from kyc_service.cli.main import COMMANDS
 from kyc_service.domain.reasons import GENERIC_TEXT, REASONS, Disclosure
+from kyc_service.screening.lists.sources import SOURCES
 from kyc_service.settings import Settings
 from kyc_service.vendors.simulated import MAGIC, magic_file_id
 from scripts import state_diagram
@@ -169,6 +170,12 @@ def commands_table() -> str:
     return table(("Command", "What it does"), [(f"`kyc {name}`", line) for name, (_, line) in COMMANDS.items()])
 
 
+def lists_table() -> str:
+    """The official lists, with what one has to know before one uses them."""
+    rows = [(f"`{one.name}`", one.title, one.publisher, one.licence) for one in SOURCES.values()]
+    return table(("Name", "List", "Publisher", "Licence"), rows)
+
+
 def roles_table() -> str:
     """Who may do what, as the policies have it."""
     known = json.loads((ROOT / "kyc_service/access/policies/data.json").read_text(encoding="utf-8"))["kyc"]
@@ -186,6 +193,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
+    "lists": lists_table,
     "settings": settings_table,
     "reasons": reasons_table,
     "state-diagram": diagram,
