@@ -1,15 +1,18 @@
 """The one beginning: `build` makes an `App` out of settings, and is the only place that knows every adapter."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import httpx2
 
 from kyc_service.access import tokens
 from kyc_service.access.development import DevelopmentIssuer
 from kyc_service.access.jwks import JsonWebKeys, KeySource, key_source
+from kyc_service.access.limits import Limits
 from kyc_service.access.policy import PolicyEngine, RegoPolicy, read_bundle
 from kyc_service.access.principal import ClaimNames
 from kyc_service.access.tokens import Verifier
@@ -21,18 +24,27 @@ from kyc_service.application.worker import Doorbell, Pace, Worker
 from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import Mode, Terms
 from kyc_service.domain.record import record
+from kyc_service.messaging.brokers import Broker, BrokersRefused, brokers, opened
+from kyc_service.messaging.relay import Relay
 from kyc_service.privacy.blobs import S3Options, open_blob_store
 from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.people import DocumentVault, People
 from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
+from kyc_service.screening.lists.library import Watchlists
+from kyc_service.screening.lists.sources import name_of
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
+from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
+from kyc_service.store.following import Backlog, Batch, Log
+from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
+from kyc_service.store.upkeep import Retention, Upkeep
+from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Simulated
 
@@ -70,11 +82,24 @@ class App:
     documents: DocumentVault
     verifier: Verifier
     policy: PolicyEngine
+    limits: Limits | None
     worker: Worker
     signing_key: bytes
     ring: Callable[[], None]
     bells: Bells
     engine: EnginePool
+    log: Log
+    relays: tuple[Relay[Batch], ...]
+    brokers: tuple[Broker, ...]
+    inbox: Inbox
+    feed: Feed
+    shelf: WatchlistRows
+    watchlists: Watchlists
+    clock: Clock
+
+    async def backlogs(self) -> Mapping[str, Backlog]:
+        """How much each broker has not been told yet."""
+        return await self.log.backlogs([relay.name for relay in self.relays]) if self.relays else {}
 
     async def ready(self) -> Mapping[str, Ready]:
         """What has to work before requests are taken."""
@@ -117,9 +142,10 @@ VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
 
 
 def refusals(settings: Settings) -> list[str]:
-    """Why these settings cannot serve real people, one sentence each; nothing for development."""
+    """Why these settings cannot be used, one sentence each; most of them forbid only what development may do."""
+    unusable = _unusable_brokers(settings)
     if not settings.production:
-        return []
+        return unusable
     refused = {
         "KYC_DB_DSN is not set: production does not run on the embedded database; set the URI of your PostgreSQL.": (
             settings.db_dsn is None
@@ -137,7 +163,25 @@ def refusals(settings: Settings) -> list[str]:
             {AvailableVendors.SIMULATED, AvailableVendors.SIMULATED_STANDBY} & set(settings.document_route)
         ),
     }
-    return [sentence for sentence, wrong in refused.items() if wrong]
+    return unusable + [sentence for sentence, wrong in refused.items() if wrong]
+
+
+def _unusable_brokers(settings: Settings) -> list[str]:
+    try:
+        _brokers(settings)
+    except BrokersRefused as error:
+        return [str(error)]
+    return []
+
+
+def _brokers(settings: Settings) -> Sequence[Broker]:
+    return brokers(settings.event_broker_url.get_secret_value()) if settings.event_broker_url else ()
+
+
+def _relays(settings: Settings, log: Log) -> Iterator[Relay[Batch]]:
+    """One for each broker."""
+    for broker in _brokers(settings):
+        yield Relay(broker.name, settings.event_source, partial(log.follow, broker.name), partial(opened, broker))
 
 
 def terms(settings: Settings, tenant: str) -> Terms:
@@ -151,6 +195,8 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
+        keep_selfies=settings.keep_selfies,
+        face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
 
 
@@ -181,9 +227,13 @@ async def build(
         await database.open()
         stack.push_async_callback(database.close)
 
-        ring_file = await asyncio.to_thread(_key_ring, settings)
+        feed = Feed(database, listeners=settings.feed_listeners)
+        stack.push_async_callback(feed.stop)
+
+        ring = await asyncio.to_thread(_key_ring, settings)
         keys = Keys(database)
-        vault = Vault(KeyFileManager(ring_file, TenantKeys(database)), keys, ring_file)
+        manager = KeyFileManager(ring, TenantKeys(database), reload=lambda: KeyRing.load(key_file(settings)))
+        vault = Vault(manager, keys, ring)
         people = People(vault, keys)
         documents = DocumentVault(
             vault, keys, open_blob_store(settings.blob_url, settings.home / "blobs", _s3(settings))
@@ -195,10 +245,12 @@ async def build(
         made = Made(settings=settings, engine=engine)
         offered = {name.value: make(made) for name, make in vendors.items()}
 
-        applications = Applications(database)
-        orders = Orders(database, lease_seconds=settings.lease_seconds)
+        shelf = WatchlistRows(database)
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
+        log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
+        applications = Applications(database, bells.grown)
+        orders = Orders(database, lease_seconds=settings.lease_seconds)
         patience = Patience(
             call=timedelta(seconds=settings.vendor_timeout_seconds),
             retries=settings.max_retries,
@@ -231,26 +283,51 @@ async def build(
             documents=documents,
             verifier=await _verifier(settings, stack),
             policy=RegoPolicy(read_bundle()),
+            limits=Limits(settings.rate_limit) if settings.rate_limit else None,
             worker=Worker(
                 orders,
                 effects,
                 doorbell,
-                Pace(concurrency=settings.worker_concurrency, heartbeat=settings.lease_seconds / 3),
+                Pace(
+                    concurrency=settings.worker_concurrency,
+                    heartbeat=settings.lease_seconds / 3,
+                    tidying=settings.upkeep_seconds,
+                ),
+                Upkeep(database, Retention(orders=timedelta(days=settings.order_retention_days))),
+                clock,
             ),
-            signing_key=ring_file.signing_key("cursor"),
+            signing_key=ring.signing_key("cursor"),
             ring=bells.ring,
             bells=bells,
             engine=engine,
+            log=log,
+            relays=tuple(_relays(settings, log)),
+            brokers=tuple(_brokers(settings)),
+            inbox=Inbox(database),
+            feed=feed,
+            shelf=shelf,
+            watchlists=Watchlists(
+                shelf,
+                settings.home / "lists",
+                wanted=[name_of(one) for one in settings.watchlists],
+                max_age=timedelta(hours=settings.list_max_age_hours),
+                sample=not settings.production,
+            ),
+            clock=clock,
         )
 
 
+def key_file(settings: Settings) -> Path:
+    """Where the key ring is: the operator's file, or the one that development makes for itself."""
+    return settings.key_file or settings.home / "keys" / "ring.json"
+
+
 def _key_ring(settings: Settings) -> KeyRing:
-    """The operator's key ring; development makes one for itself."""
+    path = key_file(settings)
     if settings.key_file:
-        return KeyRing.load(settings.key_file)
-    folder = settings.home / "keys"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return KeyRing.load_or_create(folder / "ring.json")
+        return KeyRing.load(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return KeyRing.load_or_create(path)
 
 
 def _s3(settings: Settings) -> S3Options:

@@ -8,18 +8,19 @@ import click
 import psycopg
 from alembic.util import CommandError
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
 
 from kyc_service.access.development import DevelopmentKeyRefused
 from kyc_service.access.jwks import KeyAddressRefused
 from kyc_service.access.policy import PolicyRefused
 from kyc_service.access.principal import AuthError
 from kyc_service.application.ports import StoreUnavailable
+from kyc_service.application.watchlists import VersionRefused
 from kyc_service.bootstrap import App, SettingsRefused, build, refusals
 from kyc_service.cli.schema import meet
 from kyc_service.documents.faults import EngineNotInstalled
 from kyc_service.log import configure, redact
 from kyc_service.privacy.sealing import PrivacyError
+from kyc_service.screening.lists.sources import SourceUnknown, TokenMissing
 from kyc_service.settings import Settings
 from kyc_service.store.pg_cluster import EmbeddedServerUnavailable
 
@@ -32,6 +33,9 @@ OUTSPOKEN = (
     KeyAddressRefused,
     PolicyRefused,
     PrivacyError,
+    SourceUnknown,
+    TokenMissing,
+    VersionRefused,
 )
 
 
@@ -61,8 +65,6 @@ def failure_of(error: Exception) -> Failure | None:
             return Refused(str(error))
         case StoreUnavailable():
             sentence = "The database does not answer; `kyc doctor` tells more."
-        case DBAPIError(orig=psycopg.OperationalError() as cause):
-            sentence = f"The database cannot be used: {_first_line(str(cause))}"
         case psycopg.OperationalError():
             sentence = f"The database cannot be used: {_first_line(str(error))}"
         case AuthError():
