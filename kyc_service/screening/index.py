@@ -106,6 +106,11 @@ class Index:
         versions: dict[str, str] = json.loads(self._arrays["versions"].tobytes())
         return versions
 
+    def ids(self) -> list[str]:
+        """The id of every entry, in the order of their places."""
+        ids: list[str] = json.loads(self._arrays["entry_ids"].tobytes())
+        return ids
+
     @property
     def names(self) -> int:
         """How many names the entries have together."""
@@ -345,8 +350,10 @@ def _built(entries: Iterable[Entry]) -> dict[str, NDArray[np.generic]]:
     identifier_keys: list[str] = []
     identifier_entry = array("i")
     packed, packed_length = bytearray(), array("q", [0])
+    ids: list[str] = []
     number_of = numbers.setdefault
     for place, entry in enumerate(entries):
+        ids.append(entry.id)
         kinds.append(KINDS.index(entry.kind))
         genders.append(GENDERS.index(entry.gender) if entry.gender in GENDERS else 0)
         countries.extend(country_mask(entry.countries))
@@ -385,6 +392,7 @@ def _built(entries: Iterable[Entry]) -> dict[str, NDArray[np.generic]]:
         "identifier_hash": _text_hashes(identifier_keys)[order],
         "identifier_entry": np.frombuffer(identifier_entry, np.int32)[order],
         "entries": np.frombuffer(bytes(packed), np.uint8),
+        "entry_ids": np.frombuffer(json.dumps(ids).encode(), np.uint8),
         "entry_start": np.frombuffer(packed_length, np.int64),
     }
 

@@ -52,7 +52,7 @@ def _form_length(name: Sequence[str], at: int) -> int:
 
 @lru_cache(maxsize=65_536)
 def repaired(word: str) -> str:
-    """A long common word or word of a legal form that one slip has spoilt, as it should be; an ordinal as its number."""
+    """A long common word that one slip has spoilt, as it should be; an ordinal as its number."""
     if word[0].isdigit():
         return word[:-2] if word.endswith(_ORDINAL) and word[:-2].isdigit() else word
     table = organisation_words()

@@ -73,7 +73,9 @@ def organisation_words() -> OrganisationWords:
         common=frozenset(meanings.values()) | frozenset(stems.values()),
         ideographs=ideographs,
         ideograph=re.compile("|".join(longest_first)),
-        abbreviations={short: long.split() for short, long in (line.split(" ", 1) for line in _lines("abbreviations.txt"))},
+        abbreviations={
+            short: long.split() for short, long in (line.split(" ", 1) for line in _lines("abbreviations.txt"))
+        },
         long_words=sorted(
             {word for word in [*meanings, *(word for form in forms for word in form.split())] if len(word) >= _LONG}
         ),
