@@ -26,6 +26,7 @@ from kyc_service.api.routes import PublicRoute, Route
 VERSION = "1.0.0"
 TAGS = (
     ("applications", "Applications for verification."),
+    ("events", "What happened, as the rest of the company is told."),
     ("files", "Pictures of documents, kept encrypted."),
     ("health", "For load balancers and people on call."),
 )
@@ -42,6 +43,7 @@ SHAPES: tuple[type, ...] = (
     answers.Application,
     answers.ApplicationPage,
     answers.History,
+    answers.EventBatch,
     answers.StoredFile,
     answers.Health,
     answers.Readiness,
@@ -119,7 +121,7 @@ def _content(body: Body) -> Json:
 def _success(success: Success) -> Json:
     content: Json = {media: {"schema": {"type": "string", "format": "binary"}} for media in success.raw}
     if success.schema:
-        content["application/json"] = {
+        content[success.media_type] = {
             "schema": {"$ref": f"#/components/schemas/{success.schema}"},
             "example": success.example,
         }

@@ -38,6 +38,14 @@ test_an_auditor_changes_nothing if {
 	count(done) == 0
 }
 
+test_a_subscriber_learns_what_happened_and_nothing_else if {
+	done := {action |
+		some action in data.kyc.actions
+		authz.allow with input as asked(["subscriber"], action)
+	}
+	done == {"event.read"}
+}
+
 test_two_roles_add_up if {
 	authz.decision == yes with input as asked(["reader", "reviewer"], "application.review")
 }

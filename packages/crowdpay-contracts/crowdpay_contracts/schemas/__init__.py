@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from crowdpay_contracts import examples
 from crowdpay_contracts.application import ApplicantDocument, ApplicationStatus, KycApplication
+from crowdpay_contracts.commands import KycCommand, encode_command
 from crowdpay_contracts.envelope import SCHEMA_BASE, KycEvent
 from crowdpay_contracts.events import (
     KycApplicationCreated,
@@ -33,6 +34,7 @@ MODELS: Mapping[str, Callable[[], Schema]] = {
     "KycApplicationRejected": TypeAdapter(KycApplicationRejected).json_schema,
     "KycSagaRollback": TypeAdapter(KycSagaRollback).json_schema,
     "KycEvent": TypeAdapter(KycEvent).json_schema,
+    "KycCommand": TypeAdapter(KycCommand).json_schema,
 }
 
 EXAMPLES: Mapping[str, Sequence[object]] = {
@@ -44,6 +46,7 @@ EXAMPLES: Mapping[str, Sequence[object]] = {
     "KycApplicationRejected": [examples.REJECTED.model_dump(mode="json")],
     "KycSagaRollback": [examples.ROLLBACK.model_dump(mode="json")],
     "KycEvent": [event.model_dump(mode="json") for event in examples.EVENTS],
+    "KycCommand": [json.loads(encode_command(command)) for command in examples.COMMANDS],
 }
 
 
