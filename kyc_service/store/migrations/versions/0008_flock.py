@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0007_flock"
-down_revision = "0006_unrouted"
+revision = "0008_flock"
+down_revision = "0007_monitoring"
 branch_labels = None
 depends_on = None
 
