@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key")
     max_file_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest accepted document")
 
+    scanner_url: str | None = Field(
+        None, description="clamd://host:port or clamd:///path/of/socket; every upload passes it; empty: no scanner"
+    )
+    scanner_timeout_seconds: float = Field(30, gt=0, description="how long the scanner may be silent")
+
     engine_workers: int | None = Field(None, ge=1, description="document engine processes; empty: one per core")
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
