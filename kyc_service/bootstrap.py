@@ -1,9 +1,10 @@
 """The one beginning: `build` makes an `App` out of settings, and is the only place that knows every adapter."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -22,6 +23,8 @@ from kyc_service.application.worker import Doorbell, Pace, Worker
 from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import Mode, Terms
 from kyc_service.domain.record import record
+from kyc_service.messaging.brokers import Broker, BrokersRefused, brokers, opened
+from kyc_service.messaging.relay import Relay
 from kyc_service.privacy.blobs import S3Options, open_blob_store
 from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.people import DocumentVault, People
@@ -33,6 +36,7 @@ from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
 from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
+from kyc_service.store.following import Backlog, Batch, Log
 from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
@@ -80,9 +84,15 @@ class App:
     ring: Callable[[], None]
     bells: Bells
     engine: EnginePool
+    log: Log
+    relays: tuple[Relay[Batch], ...]
     inbox: Inbox
     feed: Feed
     clock: Clock
+
+    async def backlogs(self) -> Mapping[str, Backlog]:
+        """How much each broker has not been told yet."""
+        return await self.log.backlogs([relay.name for relay in self.relays]) if self.relays else {}
 
     async def ready(self) -> Mapping[str, Ready]:
         """What has to work before requests are taken."""
@@ -125,9 +135,10 @@ VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
 
 
 def refusals(settings: Settings) -> list[str]:
-    """Why these settings cannot serve real people, one sentence each; nothing for development."""
+    """Why these settings cannot be used, one sentence each; most of them forbid only what development may do."""
+    unusable = _unusable_brokers(settings)
     if not settings.production:
-        return []
+        return unusable
     refused = {
         "KYC_DB_DSN is not set: production does not run on the embedded database; set the URI of your PostgreSQL.": (
             settings.db_dsn is None
@@ -145,7 +156,25 @@ def refusals(settings: Settings) -> list[str]:
             {AvailableVendors.SIMULATED, AvailableVendors.SIMULATED_STANDBY} & set(settings.document_route)
         ),
     }
-    return [sentence for sentence, wrong in refused.items() if wrong]
+    return unusable + [sentence for sentence, wrong in refused.items() if wrong]
+
+
+def _unusable_brokers(settings: Settings) -> list[str]:
+    try:
+        _brokers(settings)
+    except BrokersRefused as error:
+        return [str(error)]
+    return []
+
+
+def _brokers(settings: Settings) -> Sequence[Broker]:
+    return brokers(settings.event_broker_url.get_secret_value()) if settings.event_broker_url else ()
+
+
+def _relays(settings: Settings, log: Log) -> Iterator[Relay[Batch]]:
+    """One for each broker."""
+    for broker in _brokers(settings):
+        yield Relay(broker.name, settings.event_source, partial(log.follow, broker.name), partial(opened, broker))
 
 
 def terms(settings: Settings, tenant: str) -> Terms:
@@ -213,10 +242,11 @@ async def build(
         made = Made(settings=settings, engine=engine)
         offered = {name.value: make(made) for name, make in vendors.items()}
 
-        applications = Applications(database)
-        orders = Orders(database, lease_seconds=settings.lease_seconds)
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
+        log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
+        applications = Applications(database, bells.grown)
+        orders = Orders(database, lease_seconds=settings.lease_seconds)
         patience = Patience(
             call=timedelta(seconds=settings.vendor_timeout_seconds),
             retries=settings.max_retries,
@@ -265,6 +295,8 @@ async def build(
             ring=bells.ring,
             bells=bells,
             engine=engine,
+            log=log,
+            relays=tuple(_relays(settings, log)),
             inbox=Inbox(database),
             feed=feed,
             clock=clock,

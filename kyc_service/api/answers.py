@@ -88,11 +88,20 @@ class Health(Answer):
     status: str = Field(examples=["ok"])
 
 
+class Untold(Answer):
+    """What a broker has not been told yet; it says nothing about requests."""
+
+    behind: int = Field(description="How many events; 10000 means at least so many.", ge=0)
+    age_seconds: float = Field(description="How long ago the oldest of them happened.", ge=0)
+    unrouted: int = Field(description="How many events the broker keeps that nobody there has asked for.", ge=0)
+
+
 class Readiness(Answer):
     """Whether requests can be carried out, and by which check not."""
 
     status: str = Field(examples=["ok"])
     checks: dict[str, bool]
+    brokers: dict[str, Untold]
 
 
 class ProblemFault(Answer):

@@ -151,12 +151,15 @@ def _hanging_up(app: App) -> Iterator[None]:
 
 @asynccontextmanager
 async def _background(app: App) -> AsyncIterator[None]:
-    """Ring for the workers elsewhere; in development, also be one."""
+    """Ring for the workers and relays elsewhere; in development, also be both."""
     tasks = [asyncio.create_task(app.bells.carry(), name="carry the bells")]
-    working = app.settings.inline_worker and not app.settings.production
+    development = not app.settings.production
+    relays = app.relays if development and app.settings.inline_relay else ()
+    working = development and app.settings.inline_worker
     worker = asyncio.create_task(app.worker.run(), name="worker") if working else None
-    if worker:
+    if worker or relays:
         tasks.append(asyncio.create_task(app.bells.listen(), name="listen to the bells"))
+    tasks += [asyncio.create_task(relay.run(), name=f"relay to {relay.name}") for relay in relays]
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ COMMANDS: Table = {
     "demo": ("demo:demo", "Watch applications walk through a whole service on this machine."),
     "serve": ("running:serve", "Serve the HTTP API."),
     "worker": ("running:worker", "Work off the orders: checks, retries, compensations, timeouts."),
+    "relay": ("running:relay", "Tell the brokers what the log says."),
     "migrate": ("running:migrate", "Bring the database to a revision."),
     "token": ("tokens:token", "Print a development token, and nothing else."),
     "keys": ("keyring:keys", "Make the key ring, without which no personal data can be read, and rotate it."),

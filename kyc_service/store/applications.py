@@ -1,6 +1,6 @@
 """The event log and its snapshots in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -74,11 +74,11 @@ class Page:
 
 
 class Applications:
-    """Keeps the promises of `application.ports.Store`, and answers the lists."""
+    """Keeps the promises of `application.ports.Store`, and answers the lists; *grown* is called after each commit."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, grown: Callable[[], None] = lambda: None) -> None:
         self._database = database
-        self._appender = Appender(database)
+        self._appender = Appender(database, grown)
         self._loading = Gathering(self._loaded)
         self._preparing = Gathering(self._prepared)
 
