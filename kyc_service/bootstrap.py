@@ -12,6 +12,7 @@ import httpx2
 from kyc_service.access import tokens
 from kyc_service.access.development import DevelopmentIssuer
 from kyc_service.access.jwks import JsonWebKeys, KeySource, key_source
+from kyc_service.access.limits import Limits
 from kyc_service.access.policy import PolicyEngine, RegoPolicy, read_bundle
 from kyc_service.access.principal import ClaimNames
 from kyc_service.access.tokens import Verifier
@@ -79,6 +80,7 @@ class App:
     documents: DocumentVault
     verifier: Verifier
     policy: PolicyEngine
+    limits: Limits | None
     worker: Worker
     signing_key: bytes
     ring: Callable[[], None]
@@ -279,6 +281,7 @@ async def build(
             documents=documents,
             verifier=await _verifier(settings, stack),
             policy=RegoPolicy(read_bundle()),
+            limits=Limits(settings.rate_limit) if settings.rate_limit else None,
             worker=Worker(
                 orders,
                 effects,

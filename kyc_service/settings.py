@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     jwt_tenant_claim: str = Field("tenant", description="the claim that names the tenant")
     jwt_roles_claim: str = Field("roles", description="the claim that lists the roles; dots descend")
 
+    rate_limit: float | None = Field(
+        None,
+        gt=0,
+        description="requests a second that one client (subject of a tenant) may send to a process; empty: any",
+    )
     vendor_api_key: SecretStr | None = Field(None, description="credentials for an external KYC provider")
     max_retries: int = Field(3, ge=0, le=20, description="vendor retries per order, and resubmissions per application")
     vendor_timeout_seconds: float = Field(60, gt=0, description="how long one vendor call may take")

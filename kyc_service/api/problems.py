@@ -166,6 +166,8 @@ KINDS: Mapping[str, Kind] = {
         _kind("file_infected", 422, "Malware", _text(FileInfected), "Do not send this file again; take a new picture."),
         _kind("file_not_scannable", 422, "Not scanned", _text(FileNotScannable),
               "Send a smaller file; the operator can raise the scanner's limit."),
+        _kind("rate_limited", 429, "Too many requests", "The client sends more requests than this service admits.",
+              _AGAIN),
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
               "Try again later with the same `Idempotency-Key`; tell us the `request_id` if it stays."),
         _kind("store_unavailable", 503, "Not available at the moment", _text(StoreUnavailable), _AGAIN),
@@ -205,6 +207,7 @@ STATUSES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed"}
 
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "contended": {"Retry-After": "1"},
+    "rate_limited": {"Retry-After": "1"},
     "store_unavailable": {"Retry-After": "2"},
     "feed_full": {"Retry-After": "5"},
     "files_unavailable": {"Retry-After": "5"},
