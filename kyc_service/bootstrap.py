@@ -31,6 +31,8 @@ from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.people import DocumentVault, People
 from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
+from kyc_service.screening.lists.library import Watchlists
+from kyc_service.screening.lists.sources import name_of
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
@@ -42,6 +44,7 @@ from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
 from kyc_service.store.upkeep import Retention, Upkeep
+from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.clamd import Clamd, ScannerUrlUnknown, address
 from kyc_service.vendors.simulated import Simulated
@@ -88,8 +91,11 @@ class App:
     engine: EnginePool
     log: Log
     relays: tuple[Relay[Batch], ...]
+    brokers: tuple[Broker, ...]
     inbox: Inbox
     feed: Feed
+    shelf: WatchlistRows
+    watchlists: Watchlists
     clock: Clock
 
     async def backlogs(self) -> Mapping[str, Backlog]:
@@ -190,6 +196,8 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
+        keep_selfies=settings.keep_selfies,
+        face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
 
 
@@ -244,6 +252,7 @@ async def build(
         made = Made(settings=settings, engine=engine)
         offered = {name.value: make(made) for name, make in vendors.items()}
 
+        shelf = WatchlistRows(database)
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
         log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
@@ -300,8 +309,17 @@ async def build(
             engine=engine,
             log=log,
             relays=tuple(_relays(settings, log)),
+            brokers=tuple(_brokers(settings)),
             inbox=Inbox(database),
             feed=feed,
+            shelf=shelf,
+            watchlists=Watchlists(
+                shelf,
+                settings.home / "lists",
+                wanted=[name_of(one) for one in settings.watchlists],
+                max_age=timedelta(hours=settings.list_max_age_hours),
+                sample=not settings.production,
+            ),
             clock=clock,
         )
 

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     relay: RelayMode = Field(RelayMode.AUTO, description="how the log is followed: wal2json, tail, or what there is")
     inline_relay: bool = Field(True, description="development: the API process also tells the brokers")
     feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
+    inline_inbox: bool = Field(True, description="development: the API process also takes commands from the brokers")
+    command_concurrency: int = Field(8, ge=1, le=500, description="commands by message that are under way at a time")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")
@@ -98,16 +100,36 @@ class Settings(BaseSettings):
         None, description="clamd://host:port or clamd:///path/of/socket; every upload passes it; empty: no scanner"
     )
     scanner_timeout_seconds: float = Field(30, gt=0, description="how long the scanner may be silent")
+    watchlists: Listed = Field(
+        (),
+        description="sanctions and PEP lists that have to be in force; name=https://… for one of your own; empty:"
+        " the sample list, in development only",
+    )
+    list_max_age_hours: float = Field(72, gt=0, description="a list that was not confirmed for so long clears nobody")
+    eu_list_token: SecretStr | None = Field(None, description="token of the EU's financial sanctions files")
 
     engine_workers: int | None = Field(None, ge=1, description="document engine processes; empty: one per core")
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
+    face_matching: bool = Field(
+        True, description="compare selfies with portraits, of applicants who agreed to it; biometric data"
+    )
+    keep_selfies: bool = Field(False, description="keep selfies beyond the decision instead of erasing them at once")
+    face_matching_off_tenants: Listed = Field((), description="tenants for whom no faces are compared")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
     lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")
     order_retention_days: float = Field(30, gt=0, description="how long a finished order is kept")
     upkeep_seconds: float = Field(600, gt=0, description="how often a worker removes what is over and expired")
     inline_worker: bool = Field(True, description="development: the API process also works off the orders")
 
-    @field_validator("jwt_algorithms", "sandbox_tenants", "document_route", "sandbox_route", mode="before")
+    @field_validator(
+        "jwt_algorithms",
+        "sandbox_tenants",
+        "watchlists",
+        "face_matching_off_tenants",
+        "document_route",
+        "sandbox_route",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
