@@ -163,9 +163,8 @@ def watching(lists: Index, count: int) -> None:
     """Changed entries against everybody whom we know."""
     started = time.process_time()
     ours = Index.build(people(count, 2))
-    print(
-        f"{len(ours)} people of our own: built in {time.process_time() - started:.1f} s of CPU, {resident():.0f} MiB in all"
-    )
+    spent_building = time.process_time() - started
+    print(f"{len(ours)} people of our own: built in {spent_building:.1f} s of CPU, {resident():.0f} MiB in all")
     changed = [lists.entry(place) for place in random.Random(3).sample(range(len(lists)), DELTA)]
     rescreen(ours, changed[0], lists)
     spent = [1000 * cpu(lambda entry=entry: rescreen(ours, entry, lists)) for entry in changed]
