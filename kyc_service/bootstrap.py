@@ -75,6 +75,7 @@ class App:
     ring: Callable[[], None]
     bells: Bells
     engine: EnginePool
+    screener: Screener
 
     async def ready(self) -> Mapping[str, Ready]:
         """What has to work before requests are taken."""
@@ -107,6 +108,8 @@ class NoLists:
         del identities, review_from
         raise ScreeningUnavailable
 
+
+NO_LISTS = NoLists()
 
 # The recipe in docs/vendors.md: an adapter is one module and one line here and one in `AvailableVendors`.
 VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
@@ -159,7 +162,7 @@ async def build(
     settings: Settings,
     *,
     vendors: Mapping[AvailableVendors, Callable[[Made], Vendor]] = VENDORS,
-    screener: Screener | None = None,
+    screener: Screener = NO_LISTS,
     clock: Clock = utc_now,
 ) -> AsyncIterator[App]:
     """A running app; it starts what is embedded, and leaves nothing running behind.
@@ -210,7 +213,7 @@ async def build(
             people=people,
             files=cabinet,
             vendors=offered,
-            screener=screener or NoLists(),
+            screener=screener,
             patience=patience,
             clock=clock,
         )
@@ -241,6 +244,7 @@ async def build(
             ring=bells.ring,
             bells=bells,
             engine=engine,
+            screener=screener,
         )
 
 

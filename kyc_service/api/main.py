@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from kyc_service import bootstrap
-from kyc_service.api import applications, documentation, files, health, openapi, problems
+from kyc_service.api import applications, documentation, files, health, openapi, problems, screening
 from kyc_service.api.gate import Exchange, Gate
 from kyc_service.api.problems import STATUSES, Refused
 from kyc_service.api.routes import PublicRoute, Route, admit
@@ -25,7 +25,7 @@ from kyc_service.settings import Settings
 
 log = structlog.get_logger("kyc.api")
 
-ROUTES: tuple[Route, ...] = (*applications.ROUTES, *files.ROUTES)
+ROUTES: tuple[Route, ...] = (*applications.ROUTES, *screening.ROUTES, *files.ROUTES)
 PUBLIC: tuple[PublicRoute, ...] = (
     *health.PUBLIC,
     PublicRoute(path="/openapi.json", handler=documentation.document),
