@@ -20,6 +20,7 @@ from kyc_service.application.ports import Clock, Identity, Screened, Screener, S
 from kyc_service.application.worker import Doorbell, Pace, Worker
 from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import Mode, Terms
+from kyc_service.domain.clearance import ScreeningTerms
 from kyc_service.domain.record import record
 from kyc_service.privacy.blobs import S3Options, open_blob_store
 from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
@@ -154,6 +155,7 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
+        screening=ScreeningTerms(review_from=settings.screening_review_from),
     )
 
 
