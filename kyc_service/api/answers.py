@@ -51,7 +51,9 @@ class HistoryEvent(Answer):
     id: UUID
     type: str = Field(description="The set is open.", examples=["ApplicationSubmitted"])
     at: AwareDatetime
-    actor: str = Field(description="Who caused it: the subject of a token, or the service itself.")
+    actor: str = Field(
+        description="Who caused it: a pseudonym of a token's subject, your own subject, or a part of the service."
+    )
     causation: str = Field(description="The request or the order that caused it.")
     published: str | None = Field(description="The event that the rest of the company got for it, if any.")
     data: dict[str, JsonValue] = Field(description="The facts, free of personal data.")

@@ -108,7 +108,10 @@ async def history(call: Call) -> Response:
     """Everything that happened to the application, in order; findings, notes and hits for those who may see them."""
     identity = call.identity("application_id", ApplicationNotFound)
     shown = Shown(
-        details=_details(call.request), reviews=call.may("application.review"), hits=call.may("screening.read")
+        details=_details(call.request),
+        reviews=call.may("application.review"),
+        hits=call.may("screening.read"),
+        names=call.own_name,
     )
     if shown.details and not (shown.reviews or shown.hits):
         raise Refused("forbidden")

@@ -10,6 +10,7 @@ from kyc_service.api.problems import Refused
 from kyc_service.api.routes import Call, Route, chunks, refuse_larger
 from kyc_service.application.desk import Again
 from kyc_service.application.files import FileNotFound, FileView, KeyedUpload
+from kyc_service.application.ports import PersonErased
 
 PATH = "/v1/kyc/files"
 EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png"}
@@ -34,7 +35,7 @@ async def read(call: Call) -> Response:
     if wanted != "application/json":
         call.require("file.download")
     if view.sha256 is None:
-        raise FileNotFound
+        raise PersonErased
     tag = f'"{view.sha256}"' if wanted != "application/json" else f'"{view.sha256}.json"'
     given = {"ETag": tag, "Vary": "Accept"}
     if headers.unchanged(call.request, tag):
@@ -100,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
                 "request_invalid",
                 "idempotency_key_invalid",
                 "idempotency_key_reused",
-                "file_not_found",
+                "answer_erased",
                 "contended",
                 "file_too_large",
                 "file_type_unsupported",
@@ -133,7 +134,7 @@ ROUTES: tuple[Route, ...] = (
                 ),
                 304: Success(description="Not modified.", headers=("ETag",)),
             },
-            problems=("file_not_found", "not_acceptable", "files_unavailable"),
+            problems=("file_not_found", "person_erased", "not_acceptable", "files_unavailable"),
         ),
     ),
 )

@@ -82,11 +82,15 @@ def reasons(codes: Sequence[str]) -> list[dict[str, str]]:
 
 @record
 class Shown:
-    """How much of a history somebody sees: the details, if asked for, of reviews and of hits as far as permitted."""
+    """How much of a history somebody sees: the details, if asked for, of reviews and of hits as far as permitted.
+
+    `names` says which pseudonyms of callers this reader may see as names.
+    """
 
     details: bool
     reviews: bool
     hits: bool
+    names: Mapping[str, str]
 
     def opens(self, happened: Event) -> bool:
         """Whether the personal data of *happened* is shown."""
@@ -95,20 +99,27 @@ class Shown:
 
 def event(disclosed: Disclosed, shown_to: Shown) -> dict[str, object]:
     """One thing that happened; the details are personal data, and a hit is only for who may see hits."""
+    names = shown_to.names
     recorded = disclosed.recorded
     stored = codec.encode(recorded.event)
     silenced = OF_HITS if not shown_to.hits and isinstance(recorded.event, OF_SCREENING) else ()
+    facts = {**stored.data, **_named(stored.data, names)}
     shown: dict[str, object] = {
         "version": recorded.version,
         "id": recorded.id,
         "type": stored.type,
         "at": recorded.at,
-        "actor": recorded.cause.actor,
+        "actor": names.get(recorded.cause.actor, recorded.cause.actor),
         "causation": recorded.cause.causation,
         "published": PUBLISHED.get(stored.type),
-        "data": {name: fact for name, fact in stored.data.items() if name not in silenced},
+        "data": {name: fact for name, fact in facts.items() if name not in silenced},
     }
     return {**shown, "details": disclosed.details} if shown_to.details else shown
+
+
+def _named(data: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    reviewer = data.get("reviewer")
+    return {"reviewer": names[reviewer]} if isinstance(reviewer, str) and reviewer in names else {}
 
 
 def file(view: FileView) -> dict[str, object]:

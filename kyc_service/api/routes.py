@@ -53,6 +53,11 @@ class Call:
     caller: Caller
     principal: Principal
 
+    @property
+    def own_name(self) -> Mapping[str, str]:
+        """The one name that the caller may read in a log of pseudonyms: their own."""
+        return {self.caller.actor: self.principal.subject}
+
     def require(self, action: str) -> None:
         """Refuse whoever may not also do *action*."""
         permit(self.app, self.principal, action)
@@ -126,8 +131,9 @@ async def admit(request: Request, action: str) -> Call:
         app=app,
         caller=Caller(
             tenant=principal.tenant,
-            client=principal.client,
-            actor=principal.subject,
+            # a token may name people by their addresses, and what is stored outlives them
+            client=app.people.pseudonym(principal.tenant, principal.client),
+            actor=app.people.pseudonym(principal.tenant, principal.subject),
             request=exchange.request_id,
             trace=exchange.trace,
         ),

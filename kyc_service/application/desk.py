@@ -15,6 +15,7 @@ from kyc_service.application.ports import (
     Clock,
     DeskVault,
     KeyExists,
+    PersonErased,
     Prepared,
     Recorded,
     Remembered,
@@ -46,7 +47,7 @@ TRIES = 5
 
 @record
 class Caller:
-    """On whose behalf something is asked. `actor` goes into the log and is a pseudonym."""
+    """On whose behalf something is asked. `client` and `actor` are stored, so they are pseudonyms."""
 
     tenant: str
     client: str
@@ -222,7 +223,7 @@ class Desk:
         """Replace documents or particulars.
 
         Raises:
-            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing
+            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing, PersonErased
         """
         for _ in range(TRIES):
             now = self._clock()
@@ -231,7 +232,7 @@ class Desk:
                 raise StaleVersion
             person = await self._opened(found)
             if person is None:
-                raise ApplicationNotFound
+                raise PersonErased
             changed = amendment.person(person) if amendment.person else person
             command = AmendApplication(
                 documents=await self._announced(caller, found, amendment.documents, now),
@@ -261,7 +262,7 @@ class Desk:
         """Decide what the checks left open.
 
         Raises:
-            ApplicationNotFound, ApplicationNotInReview, StaleVersion, KeyReused
+            ApplicationNotFound, ApplicationNotInReview, StaleVersion, KeyReused, PersonErased
         """
 
         def command(note: Sealed | None) -> Command:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from kyc_service.application.desk import Again, Caller, KeyReused
+from kyc_service.application.desk import Again, AnswerErased, Caller, KeyReused
 from kyc_service.application.ids import new_id
 from kyc_service.application.ports import Answered, AnsweredBefore, Clock, Remembered
 from kyc_service.domain.record import record
@@ -108,7 +108,11 @@ class FileVault(Protocol):
         ...
 
     def get(self, tenant: str, file_id: UUID, path: str) -> AsyncIterator[bytes]:
-        """The content, decrypted and verified chunk by chunk."""
+        """The content, decrypted and verified chunk by chunk.
+
+        Raises:
+            PersonErased: the file's key was destroyed.
+        """
         ...
 
     async def discard(self, path: str) -> None:
@@ -189,7 +193,7 @@ class Cabinet:
         """Take a file in.
 
         Raises:
-            FileTypeUnsupported, FileTypeMismatch, FileTooLarge, FileEmpty, KeyReused
+            FileTypeUnsupported, FileTypeMismatch, FileTooLarge, FileEmpty, KeyReused, AnswerErased
         """
         if media_type not in SIGNATURES:
             raise FileTypeUnsupported
@@ -246,6 +250,7 @@ class Cabinet:
 
         Raises:
             FileNotFound: this tenant has none of that id.
+            PersonErased: the file was erased together with whom it showed.
         """
         row = await self._row(tenant, file_id)
         async for chunk in self._vault.get(tenant, file_id, row.path):
@@ -290,5 +295,5 @@ class Cabinet:
             raise KeyReused
         answer = await self._vault.open_answer(caller.tenant, before.subject, before.entry, before.response)
         if answer is None:
-            raise FileNotFound
+            raise AnswerErased
         return Again(answer=answer)

@@ -6,7 +6,7 @@ from contextlib import suppress
 import structlog
 
 from kyc_service.application.effects import Effects, Unfulfillable
-from kyc_service.application.ports import Leased, LeaseLost, Orders, StoreUnavailable, VendorUnavailable
+from kyc_service.application.ports import Leased, LeaseLost, Orders, PersonErased, StoreUnavailable, VendorUnavailable
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Later
 
@@ -123,7 +123,7 @@ class Worker:
             log.info("lease_lost", order=str(order.id))
         except StoreUnavailable:
             log.warning("database_unavailable", order=str(order.id))
-        except Unfulfillable:
+        except (Unfulfillable, PersonErased):
             await self._orders.bury(order, "UNFULFILLABLE")
         except Exception as error:  # noqa: BLE001 - the one place that must outlive anything
             # Only the kind of the error: its text and its traceback may hold personal data.

@@ -84,6 +84,10 @@ class People:
         """What recognises a request without telling it."""
         return self._vault.fingerprint(tenant, request)
 
+    def pseudonym(self, tenant: str, name: str) -> str:
+        """What stands for a caller in the log without telling who it is."""
+        return self._vault.pseudonym(tenant, name)
+
 
 class DocumentVault:
     """Keeps the promises of `application.files.FileVault`: a key per file, so that each can be forgotten by itself."""
@@ -106,9 +110,15 @@ class DocumentVault:
         return path, FileKey(self._vault, owner, key)
 
     async def get(self, tenant: str, file_id: UUID, path: str) -> AsyncIterator[bytes]:
-        """The content, decrypted and verified chunk by chunk."""
+        """The content, decrypted and verified chunk by chunk.
+
+        Raises:
+            PersonErased: the file's key was destroyed.
+        """
         owner = _document(tenant, file_id)
-        key = await self._vault.key_for(owner)
+        key = await self._vault.key_held(owner)
+        if isinstance(key, Erased):
+            raise PersonErased
         async for chunk in self._blobs.get(path, key, blob_context(owner, file_id)):
             yield chunk
 

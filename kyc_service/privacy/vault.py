@@ -30,6 +30,8 @@ RESPONSE = "kyc/response/v1"
 EMAIL_INDEX = b"kyc/bidx/email/v1\0"
 EMAIL_INDEX_BYTES = 16
 REQUEST = b"kyc/request/v1\0"
+CALLER = b"kyc/caller/v1\0"
+CALLER_BYTES = 16
 KEY_SECONDS = 60.0  # how long another process's erasure may stay unnoticed if its notice is lost
 KEYS_AT_HAND = 10_000
 INDEX_KEYS_AT_HAND = 1_000
@@ -116,6 +118,18 @@ class Vault:
             raise SubjectErased("This person's data of this class was erased; nothing new is sealed under its key.")
         return key
 
+    async def key_held(self, owner: Owner) -> DataKey | Erased:
+        """The key that *owner* has, or its tombstone: reading never makes one.
+
+        Raises:
+            DecryptionError: the owner never had a key, so nothing of theirs can be read.
+        """
+        forgotten = self._forgotten
+        newest = await self._store.newest(owner)
+        if newest is None:
+            raise DecryptionError("The owner of the sealed data never had a key.")
+        return await self._adopt(newest, forgotten)
+
     def forget(self, tenant: str, subject: UUID) -> None:
         """Drop this person's keys from memory: they were destroyed, here or in another process."""
         self._forgotten += 1
@@ -162,6 +176,14 @@ class Vault:
     def fingerprint(self, tenant: str, request: bytes) -> bytes:
         """What recognises a repeated request without telling it; it goes when the stored answer goes."""
         return hmac.digest(self._index_key(tenant, "request"), REQUEST + request, "sha256")
+
+    def pseudonym(self, tenant: str, name: str) -> str:
+        """What stands for a caller in the log, which is kept longer than anybody's name: equal for equal names of one
+        tenant, different in another, and telling nothing without the key ring.
+        """
+        key = self._index_key(tenant, "caller")
+        digest = hmac.digest(key, CALLER + name.encode("utf-8", "surrogatepass"), "sha256")
+        return f"caller-{digest[:CALLER_BYTES].hex()}"
 
     def _index_key(self, tenant: str, purpose: str) -> bytes:
         key = self._index_keys_at_hand.get((tenant, purpose))

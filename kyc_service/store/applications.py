@@ -1,9 +1,12 @@
 """The event log and its snapshots in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from kyc_service.application import codec
 from kyc_service.application.keys import DataClass, Owner, StoredKey
@@ -14,14 +17,14 @@ from kyc_service.application.ports import (
     Recorded,
     Remembered,
     Snapshot,
-    StoreUnavailable,
 )
 from kyc_service.domain.record import record
 from kyc_service.store.appender import Appender
 from kyc_service.store.database import Database
+from kyc_service.store.gathering import Gathering
 
 SNAPSHOT = "id, version, created_at, updated_at, state, sealed"
-LOAD = f"select {SNAPSHOT} from applications where tenant = %s and id = %s"
+LOAD = f"select {SNAPSHOT} from applications where tenant = %s and id = any(%s)"
 HISTORY = """
     select version, id, at, type, schema, data, sealed, meta
     from events
@@ -29,16 +32,21 @@ HISTORY = """
     order by version
 """
 PREPARE = """
-    select i.fingerprint, i.subject, i.entry, i.response,
+    select i.fingerprint, i.subject, i.entry, i.response, asked.subject,
            k.id, k.generation, k.kek_version, k.wrapped, k.destroyed_at,
-           array(select id from files where tenant = %(tenant)s and id = any(%(files)s::uuid[]))
-    from (select 1) as always
+           array(select id from files where tenant = %(tenant)s and id = any(asked.files))
+    from rows from (
+      jsonb_to_recordset(%(asked)s) as (client text, key text, subject uuid, files uuid[], now timestamptz)
+    ) with ordinality as asked (client, key, subject, files, now, place)
     left join idempotency i
-      on i.tenant = %(tenant)s and i.client = %(client)s and i.key = %(key)s and i.expires_at > %(now)s
-    left join keys k
-      on k.tenant = %(tenant)s and k.subject = %(subject)s and k.class = 'cdd'
-    order by k.generation desc
-    limit 1
+      on i.tenant = %(tenant)s and i.client = asked.client and i.key = asked.key and i.expires_at > asked.now
+    left join lateral (
+      select id, generation, kek_version, wrapped, destroyed_at from keys
+      where tenant = %(tenant)s and subject = asked.subject and class = 'cdd'
+      order by generation desc
+      limit 1
+    ) k on true
+    order by asked.place
 """
 
 
@@ -61,13 +69,19 @@ class Applications:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._appender = Appender(database)
+        self._loading = Gathering(self._loaded)
+        self._preparing = Gathering(self._prepared)
 
     async def load(self, tenant: str, stream: UUID) -> Snapshot | None:
         """The present state, as of the last commit."""
+        return await self._loading.answer(tenant, stream)
+
+    async def _loaded(self, tenant: str, streams: Sequence[UUID]) -> Sequence[Snapshot | None]:
         async with self._database.of(tenant) as connection:
-            cursor = await connection.execute(LOAD, (tenant, stream), prepare=True)
-            row = await cursor.fetchone()
-        return _snapshot(tenant, row) if row else None
+            cursor = await connection.execute(LOAD, (tenant, list(streams)), prepare=True)
+            rows = await cursor.fetchall()
+        found = {row[0]: _snapshot(tenant, row) for row in rows}
+        return [found.get(stream) for stream in streams]
 
     async def append(self, change: Change) -> None:
         """Commit *change* whole or not at all, perhaps together with others that wait at this moment."""
@@ -84,29 +98,15 @@ class Applications:
         self, tenant: str, client: str, key: str | None, subject: UUID, files: Sequence[UUID], now: datetime
     ) -> Prepared:
         """Whether the request was answered before, the person's key, and which of the files are here."""
-        values = {"tenant": tenant, "client": client, "key": key, "subject": subject, "files": list(files), "now": now}
+        asked = {"client": client, "key": key, "subject": subject, "files": files, "now": now}
+        return await self._preparing.answer(tenant, asked)
+
+    async def _prepared(self, tenant: str, asked: Sequence[Mapping[str, object]]) -> Sequence[Prepared]:
+        values = {"tenant": tenant, "asked": Jsonb(asked, dumps=to_json)}
         async with self._database.of(tenant) as connection:
             cursor = await connection.execute(PREPARE, values, prepare=True)
-            row = await cursor.fetchone()
-        if row is None:
-            raise StoreUnavailable
-        fingerprint, owner, entry, response, key_id, generation, kek_version, wrapped, destroyed_at, uploaded = row
-        return Prepared(
-            remembered=Remembered(fingerprint=fingerprint, subject=owner, entry=entry, response=response)
-            if entry
-            else None,
-            key=StoredKey(
-                id=key_id,
-                owner=Owner(tenant=tenant, subject=subject, data_class=DataClass.CDD),
-                generation=generation,
-                kek_version=kek_version,
-                wrapped=wrapped,
-                destroyed_at=destroyed_at,
-            )
-            if key_id
-            else None,
-            uploaded=frozenset(uploaded),
-        )
+            rows = await cursor.fetchall()
+        return [_prepared(tenant, row) for row in rows]
 
     async def page(self, tenant: str, page: Page) -> Sequence[Snapshot]:
         """The applications of the page, newest first."""
@@ -137,6 +137,26 @@ def recorded(stream: UUID, row: Sequence[Any]) -> Recorded:
     stored = codec.Stored(type=name, schema=schema, data=data, sealed=sealed)
     return Recorded(
         stream=stream, version=version, id=entry, at=at, cause=Cause(**meta), event=codec.decode(stored, entry)
+    )
+
+
+def _prepared(tenant: str, row: Sequence[Any]) -> Prepared:
+    fingerprint, owner, entry, response, subject, key_id, generation, kek_version, wrapped, destroyed_at, uploaded = row
+    return Prepared(
+        remembered=Remembered(fingerprint=fingerprint, subject=owner, entry=entry, response=response)
+        if entry
+        else None,
+        key=StoredKey(
+            id=key_id,
+            owner=Owner(tenant=tenant, subject=subject, data_class=DataClass.CDD),
+            generation=generation,
+            kek_version=kek_version,
+            wrapped=wrapped,
+            destroyed_at=destroyed_at,
+        )
+        if key_id
+        else None,
+        uploaded=frozenset(uploaded),
     )
 
 

@@ -33,8 +33,10 @@ def bearer(settings: Settings) -> Bearer:
     """The header of somebody with the roles that are named; with all of them, when none is."""
     issuer = DevelopmentIssuer(settings)
 
-    def header(*roles: str, tenant: str = "sandbox", client: str = "shop", lifetime: float = 600) -> Headers:
-        token = issuer.issue(tenant, roles or EVERY_ROLE, "u-1", client, timedelta(seconds=lifetime))
+    def header(
+        *roles: str, tenant: str = "sandbox", subject: str = "u-1", client: str = "shop", lifetime: float = 600
+    ) -> Headers:
+        token = issuer.issue(tenant, roles or EVERY_ROLE, subject, client, timedelta(seconds=lifetime))
         return {"Authorization": f"Bearer {token}"}
 
     return header

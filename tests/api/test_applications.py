@@ -1,6 +1,7 @@
 """Applications over HTTP, from the first request of a client to the last."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -349,6 +350,30 @@ def test_the_history_tells_what_was_broadcast_for_which_fact(working: TestClient
     ]
     assert events[0]["actor"] == "u-1"
     assert all("details" not in event for event in events)
+
+
+def test_everybody_reads_their_own_name_in_the_history_and_nobody_elses(
+    working: TestClient, form: Form, bearer: Bearer
+) -> None:
+    where = submitted(working, form, Magic.MISMATCH).headers["location"]
+    until(working, where, "review")
+    anna = bearer("reviewer", subject="anna@example.com")
+    decided = working.post(
+        f"{where}/review", json={"decision": "approve", "reason": "CASE_REVIEW_APPROVED"}, headers=anna
+    )
+    assert decided.status_code == 200
+    told = {
+        reader: next(
+            event
+            for event in working.get(f"{where}/history", headers=bearer("reviewer", subject=reader)).json()["data"]
+            if event["type"] == "ApplicationReviewed"
+        )
+        for reader in ("anna@example.com", "bert@example.com")
+    }
+    assert told["anna@example.com"]["actor"] == told["anna@example.com"]["data"]["reviewer"] == "anna@example.com"
+    pseudonym = told["bert@example.com"]["actor"]
+    assert re.fullmatch(r"caller-[0-9a-f]{32}", pseudonym)
+    assert told["bert@example.com"]["data"]["reviewer"] == pseudonym
 
 
 def test_the_note_of_a_review_is_shown_to_reviewers_alone(working: TestClient, form: Form, bearer: Bearer) -> None:

@@ -203,6 +203,14 @@ async def test_each_class_of_a_persons_data_has_a_key_of_its_own(vault: Vault, o
     assert len({key.secret for key in keys}) == len(DataClass) == 6
 
 
+async def test_reading_makes_no_key(vault: Vault, key_store: KeyStore, owner: Owner) -> None:
+    with pytest.raises(DecryptionError):
+        await vault.key_held(owner)
+    assert await key_store.newest(owner) is None
+    made = await vault.key_for(owner)
+    assert await vault.key_held(owner) == made
+
+
 # ── erasure ───────────────────────────────────────────────────────────────────────────
 
 
@@ -212,6 +220,7 @@ async def test_after_an_erasure_a_tombstone_is_read(
     assert await erase(key_store, owner) == (key_id_of(box),)
     vault.forget(owner.tenant, owner.subject)
     tombstone = Erased(key_id=key_id_of(box), at=YESTERDAY)
+    assert await vault.key_held(owner) == tombstone
     assert await vault.open(owner, stream=STREAM, entry=ENTRY, box=box) == tombstone
 
 
@@ -386,3 +395,18 @@ def test_a_repeated_request_is_recognised_and_another_is_not(vault: Vault, elsew
 
 def test_a_request_that_looks_like_an_address_does_not_meet_its_index(vault: Vault) -> None:
     assert vault.fingerprint("acme", b"alice@example.com")[:16] != vault.email_index("acme", "alice@example.com")
+
+
+# ── who did it ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_pseudonym_is_the_same_in_every_process_and_no_other_callers(vault: Vault, elsewhere: Vault) -> None:
+    anna = vault.pseudonym("acme", "anna@example.com")
+    assert anna == elsewhere.pseudonym("acme", "anna@example.com")
+    callers = [("acme", "Anna@example.com"), ("acme", "anna@example.co"), ("globex", "anna@example.com"), ("acme", "")]
+    assert len({anna, *(vault.pseudonym(*caller) for caller in callers)}) == 5
+
+
+async def test_a_pseudonym_is_what_a_key_manager_would_compute(vault: Vault, manager: KeyFileManager) -> None:
+    expected = await manager.mac("acme", "caller", b"kyc/caller/v1\0anna@example.com")
+    assert vault.pseudonym("acme", "anna@example.com") == f"caller-{expected.hex()[:32]}"

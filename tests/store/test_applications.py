@@ -232,6 +232,48 @@ async def test_an_answer_is_forgotten_after_its_time(
     await handle(applications, keyed(later), later, fresh=True)
 
 
+async def test_who_asks_together_gets_the_answer_of_nobody_else(
+    applications: Applications, submission: SubmitApplication, task: Callable[..., Task], now: datetime
+) -> None:
+    async def stored(number: int) -> tuple[UUID, StoredKey, Answered]:
+        """One application with a key, and an answer that is kept under a key of the request."""
+        person = Sealed(entry=new_id(), box=b"x")
+        command = replace(submission, user_id=uuid4(), person=person)
+        owner = Owner(tenant="t", subject=command.user_id, data_class=DataClass.CDD)
+        key = StoredKey(id=uuid4(), owner=owner, generation=1, kek_version=1, wrapped=bytes([number]))
+        answer = Answered(
+            client="c",
+            key=f"k{number}",
+            fingerprint=bytes([number]),
+            entry=new_id(),
+            response=bytes([number]),
+            expires_at=now + timedelta(hours=1),
+        )
+        stream = new_id()
+        await handle(applications, task(command, stream, key=key, answer=lambda _: answer), now, fresh=True)
+        return stream, key, answer
+
+    known = [await stored(number) for number in range(8)]
+    prepared = await asyncio.gather(
+        *(applications.prepare("t", "c", answer.key, key.owner.subject, [], now) for _, key, answer in known),
+        *(applications.prepare("t", "other", answer.key, key.owner.subject, [], now) for _, key, answer in known),
+        *(applications.prepare("u", "c", answer.key, key.owner.subject, [], now) for _, key, answer in known),
+        applications.prepare("t", "c", None, uuid4(), [], now),
+    )
+    assert [(one.key, one.remembered and one.remembered.entry) for one in prepared] == [
+        *((key, answer.entry) for _, key, answer in known),
+        *((key, None) for _, key, _ in known),
+        *((None, None) for _ in known),
+        (None, None),
+    ]
+    loaded = await asyncio.gather(
+        *(applications.load("t", stream) for stream, _, _ in known),
+        *(applications.load("u", stream) for stream, _, _ in known),
+        applications.load("t", uuid4()),
+    )
+    assert [one and one.id for one in loaded] == [*(stream for stream, _, _ in known), *(None for _ in known), None]
+
+
 # ── walls ─────────────────────────────────────────────────────────────────────────
 
 

@@ -23,6 +23,8 @@ CANARIES = {
     "street": "Zyzzyva Lane 4711",
     "number": "QX7KANARY",
     "note": "the neighbour's parrot vouches for him",
+    "subject": "hippolyta.reviewer@canary.example",
+    "client": "thaddeus.backend@canary.example",
 }
 BIRTH = date(1911, 11, 11)
 
@@ -71,7 +73,8 @@ async def test_personal_data_stays_where_it_belongs(start: Callable[..., object]
         issuer = DevelopmentIssuer(settings)
 
         def bearer(*roles: str, tenant: str = "sandbox") -> dict[str, str]:
-            return {"Authorization": f"Bearer {issuer.issue(tenant, roles, 'tester', 'backend', timedelta(hours=1))}"}
+            token = issuer.issue(tenant, roles, CANARIES["subject"], CANARIES["client"], timedelta(hours=1))
+            return {"Authorization": f"Bearer {token}"}
 
         ours = bearer("submitter", "reader", "reviewer")
         theirs = bearer("submitter", "reader", "reviewer", "auditor", tenant="other")
@@ -123,6 +126,8 @@ async def test_personal_data_stays_where_it_belongs(start: Callable[..., object]
                 headers=ours,
             )
             assert reviewed.status_code == 200, reviewed.text
+            told = (await http.get(f"{application}/history", headers=ours)).json()["data"]
+            assert told[0]["actor"] == CANARIES["subject"], "everybody may read their own name"
 
             wrong = {**body, "email": f"{CANARIES['email']} x", "applicant": {"family_name": ["Quetzalcoatlus"]}}
             answers_to_others += [

@@ -20,13 +20,14 @@ ENDS = {
     Magic.FIRST_VENDOR_DOWN: "VERIFIED",
     Magic.FLAKY: "VERIFIED",
 }
-KILLS = 20
+KILLS = [pytest.param(4, id="a-few"), pytest.param(20, id="many", marks=pytest.mark.long)]
 CLIENTS = 4
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("kills", KILLS)
 async def test_every_accepted_application_ends_once_whatever_is_killed(
-    start: Callable[..., object], token: Callable[..., str], dsn: str
+    start: Callable[..., object], token: Callable[..., str], dsn: str, kills: int
 ) -> None:
     api = start("serve", "--no-worker", serving=True)
     worker = start("worker")
@@ -65,7 +66,7 @@ async def test_every_accepted_application_ends_once_whatever_is_killed(
                 await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311
 
     async def reaper() -> None:
-        for number in range(KILLS):
+        for number in range(kills):
             await asyncio.sleep(random.uniform(0.1, 0.8))  # noqa: S311
             victim = (api, worker)[number % 2]
             victim.kill()
@@ -113,4 +114,4 @@ async def test_every_accepted_application_ends_once_whatever_is_killed(
         assert gaps == []
         open_orders = await (await database.execute("select count(*) from orders where done_at is null")).fetchone()
         assert open_orders == (0,)
-    assert len(accepted) > KILLS
+    assert len(accepted) > kills

@@ -1,0 +1,51 @@
+"""Documents come out as they went in, and asking for one changes nothing."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from kyc_service.application.keys import DataClass, KeyStore, Owner
+from kyc_service.application.ports import PersonErased
+from kyc_service.privacy.blobs import S3Options, open_blob_store
+from kyc_service.privacy.people import DocumentVault
+from kyc_service.privacy.sealing import DecryptionError
+from kyc_service.privacy.vault import Vault
+
+PICTURE = b"a picture" * 20_000
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    for start in range(0, len(PICTURE), 50_000):
+        yield PICTURE[start : start + 50_000]
+
+
+@pytest.fixture
+def documents(vault: Vault, key_store: KeyStore, tmp_path: Path) -> DocumentVault:
+    return DocumentVault(vault, key_store, open_blob_store(None, tmp_path / "blobs", S3Options()))
+
+
+async def test_a_document_comes_out_as_it_went_in(documents: DocumentVault, owner: Owner) -> None:
+    file_id = uuid4()
+    path, _ = await documents.put(owner.tenant, file_id, chunks())
+    assert b"".join([chunk async for chunk in documents.get(owner.tenant, file_id, path)]) == PICTURE
+
+
+async def test_reading_a_document_makes_no_key(documents: DocumentVault, key_store: KeyStore, owner: Owner) -> None:
+    path, _ = await documents.put(owner.tenant, uuid4(), chunks())
+    stranger = Owner(tenant=owner.tenant, subject=uuid4(), data_class=DataClass.DOCUMENT)
+    with pytest.raises(DecryptionError):
+        await anext(documents.get(owner.tenant, stranger.subject, path))
+    assert await key_store.newest(stranger) is None
+
+
+async def test_a_document_whose_key_was_destroyed_is_erased(
+    documents: DocumentVault, key_store: KeyStore, owner: Owner
+) -> None:
+    file_id = uuid4()
+    path, _ = await documents.put(owner.tenant, file_id, chunks())
+    await key_store.destroy(owner.tenant, file_id, None, datetime.now(UTC), "test")
+    with pytest.raises(PersonErased):
+        await anext(documents.get(owner.tenant, file_id, path))
