@@ -11,9 +11,9 @@ from kyc_service.api.routes import Call, Route, chunks, refuse_larger
 from kyc_service.application.desk import Again
 from kyc_service.application.files import FileNotFound, FileView, KeyedUpload
 from kyc_service.application.ports import PersonErased
+from kyc_service.domain import media
 
 PATH = "/v1/kyc/files"
-EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png"}
 
 
 async def upload(call: Call) -> Response:
@@ -53,7 +53,7 @@ async def _download(call: Call, view: FileView, given: dict[str, str]) -> Respon
         headers={
             **given,
             "Content-Length": str(view.size),
-            "Content-Disposition": f'attachment; filename="{view.id}.{EXTENSIONS.get(view.media_type, "bin")}"',
+            "Content-Disposition": f'attachment; filename="{view.id}.{media.KINDS[view.media_type].extension}"',
             "Content-Security-Policy": "sandbox; default-src 'none'",
         },
         media_type=view.media_type,
@@ -88,7 +88,7 @@ ROUTES: tuple[Route, ...] = (
             description="The body is the file itself. It is encrypted as it comes in, and its `id` is the `file_id` of "
             "a document.",
             parameters=("IdempotencyKey",),
-            body=Body(media_types=tuple(EXTENSIONS)),
+            body=Body(media_types=tuple(media.MEDIA_TYPES)),
             successes={
                 201: Success(
                     description="Stored.",
@@ -129,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
                     description="The file, or what is known of it.",
                     schema="StoredFile",
                     example=STORED,
-                    raw=tuple(EXTENSIONS),
+                    raw=tuple(media.MEDIA_TYPES),
                     headers=("ETag", "Content-Disposition"),
                 ),
                 304: Success(description="Not modified.", headers=("ETag",)),

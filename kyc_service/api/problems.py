@@ -15,6 +15,7 @@ from kyc_service.application.desk import AnswerErased, KeyReused
 from kyc_service.application.files import FileEmpty, FileNotFound, FileTooLarge, FileTypeMismatch, FileTypeUnsupported
 from kyc_service.application.handle import StaleVersion
 from kyc_service.application.ports import PersonErased, ScreeningUnavailable, StoreUnavailable, VersionConflict
+from kyc_service.domain import media
 from kyc_service.domain.application import (
     ApplicationNotAmendable,
     ApplicationNotFound,
@@ -147,12 +148,12 @@ KINDS: Mapping[str, Kind] = {
         _kind("version_stale", 412, "Changed meanwhile", _text(StaleVersion),
               "Read the application again, and repeat the change with the `ETag` of what you saw."),
         _kind("body_too_large", 413, "Body too large", "A JSON body may have 256 KiB at the most.", _MEND),
-        _kind("file_too_large", 413, "File too large", _text(FileTooLarge), "Send a smaller picture."),
+        _kind("file_too_large", 413, "File too large", _text(FileTooLarge), "Send a smaller file."),
         _kind("media_type_unsupported", 415, "Media type not supported",
               "The body is of a type that this address does not accept.",
               "Send one of the types in `Accept` or `Accept-Patch`, without a content coding."),
         _kind("file_type_unsupported", 415, "File type not supported", _text(FileTypeUnsupported),
-              "Send the picture as `image/jpeg` or `image/png`."),
+              "Send the file as one of the types in `Accept`."),
         _kind("validation_failed", 422, "Invalid request", "Parts of the request are not valid; `errors` names them.",
               _MEND),
         _kind("idempotency_key_reused", 422, "Idempotency key reused", _text(KeyReused),
@@ -161,7 +162,7 @@ KINDS: Mapping[str, Kind] = {
               "Upload the file first, and name the `id` that the upload answered."),
         _kind("file_empty", 422, "Empty file", _text(FileEmpty), "Send the content of the file as the body."),
         _kind("file_type_mismatch", 422, "Another file type", _text(FileTypeMismatch),
-              "Send the `Content-Type` that the picture really has."),
+              "Send the `Content-Type` that the file really has."),
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
               "Try again later with the same `Idempotency-Key`; tell us the `request_id` if it stays."),
         _kind("store_unavailable", 503, "Not available at the moment", _text(StoreUnavailable), _AGAIN),
@@ -208,7 +209,7 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
     "forbidden": {"WWW-Authenticate": 'Bearer realm="kyc", error="insufficient_scope"'},
     "body_too_large": {"Connection": "close"},  # nobody reads the rest of it
     "file_too_large": {"Connection": "close"},
-    "file_type_unsupported": {"Accept": "image/jpeg, image/png"},
+    "file_type_unsupported": {"Accept": ", ".join(media.MEDIA_TYPES)},
 }
 
 

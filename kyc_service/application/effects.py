@@ -232,13 +232,13 @@ class Effects:
 
     async def _cancel(self, leased: Leased, step: Step) -> str:
         found = await self._store.load(leased.tenant, leased.stream)
-        check = found.state.check(step.check) if found and step.check else None
+        reference = found.state.reference(step.check, step.vendor) if found else None
         if step.check is None or step.vendor is None or step.vendor not in self._vendors:
             raise VendorUnavailable("VENDOR_UNSUPPORTED")
         try:
             async with asyncio.timeout(self._patience.call.total_seconds()):
                 return await self._vendors[step.vendor].cancel(
-                    vendor_key(leased.stream, step.check, step.vendor), check.reference if check else None
+                    vendor_key(leased.stream, step.check, step.vendor), reference
                 )
         except TimeoutError as error:
             raise VendorUnavailable("VENDOR_TIMEOUT") from error

@@ -10,13 +10,9 @@ from uuid import UUID
 from kyc_service.application.desk import Again, AnswerErased, Caller, KeyReused
 from kyc_service.application.ids import new_id
 from kyc_service.application.ports import Answered, AnsweredBefore, Clock, Remembered
+from kyc_service.domain import media
 from kyc_service.domain.record import record
 
-# What a file must begin with, at offset 0 (ISO/IEC 10918-1 B.2; ISO/IEC 15948 5.2).
-SIGNATURES: Mapping[str, bytes] = {
-    "image/jpeg": b"\xff\xd8\xff",
-    "image/png": b"\x89PNG\r\n\x1a\n",
-}
 ANSWERS_ARE_KEPT = timedelta(hours=72)
 
 
@@ -33,7 +29,7 @@ class FileEmpty(Exception):
 
 
 class FileTypeUnsupported(Exception):
-    """Only JPEG and PNG pictures are accepted."""
+    """Only JPEG, PNG, WebP and HEIC pictures and PDF files are accepted."""
 
 
 class FileTypeMismatch(Exception):
@@ -144,7 +140,7 @@ class _Intake:
     """Watches the chunks pass: their first bytes, their number, their digest."""
 
     def __init__(self, media_type: str, limit: int) -> None:
-        self._signature = SIGNATURES[media_type]
+        self._media_type = media_type
         self._limit = limit
         self._digest = hashlib.sha256()
         self.size = 0
@@ -156,15 +152,15 @@ class _Intake:
             self.size += len(chunk)
             if self.size > self._limit:
                 raise FileTooLarge
-            if len(head) < len(self._signature):
-                head += chunk
-                if not self._signature.startswith(head) and not head.startswith(self._signature):
+            if len(head) < media.HEAD:
+                head = (head + chunk)[: media.HEAD]
+                if len(head) == media.HEAD and media.recognised(head) != self._media_type:
                     raise FileTypeMismatch
             self._digest.update(chunk)
             yield chunk
         if not self.size:
             raise FileEmpty
-        if not head.startswith(self._signature):
+        if media.recognised(head) != self._media_type:
             raise FileTypeMismatch
 
     @property
@@ -188,14 +184,14 @@ class Cabinet:
         return self._limit
 
     async def upload(
-        self, caller: Caller, media_type: str, chunks: AsyncIterator[bytes], keyed: KeyedUpload | None = None
+        self, caller: Caller, declared: str, chunks: AsyncIterator[bytes], keyed: KeyedUpload | None = None
     ) -> FileView | Again:
-        """Take a file in.
+        """Take a file in that was *declared* to be of a media type.
 
         Raises:
             FileTypeUnsupported, FileTypeMismatch, FileTooLarge, FileEmpty, KeyReused, AnswerErased
         """
-        if media_type not in SIGNATURES:
+        if (media_type := media.media_type(declared)) is None:
             raise FileTypeUnsupported
         intake = _Intake(media_type, self._limit)
         if keyed and (before := await self._rows.remembered(caller.tenant, caller.client, keyed.key, self._clock())):

@@ -4,11 +4,16 @@ import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING, TypeAlias
 
+from kyc_service.documents.containers import walk
 from kyc_service.documents.faults import EngineNotInstalled
+from kyc_service.documents.refusals import Animated, Damaged, TooFewPixels, TooManyPixels
+from kyc_service.documents.sizes import LONGEST_SIDE, MOST_PIXELS, SMALLEST
+from kyc_service.domain import media
 
 try:
     import cv2
     import numpy as np
+    from pi_heif import HeifImageFile
     from PIL import Image, ImageOps, UnidentifiedImageError
 except ImportError as error:  # the `engine` extra is not installed
     raise EngineNotInstalled from error
@@ -18,78 +23,46 @@ if TYPE_CHECKING:
 
 Pixels: TypeAlias = "NDArray[np.uint8]"  # height × width × blue, green, red
 
-MEDIA_TYPES = {"image/jpeg": (b"\xff\xd8\xff", "JPEG"), "image/png": (b"\x89PNG\r\n\x1a\n", "PNG")}
-MOST_PIXELS = 25_000_000
-LONGEST_SIDE = 2400
-SMALLEST = (300, 60)  # longer and shorter side; below 300 the letters of a zone have fewer than six pixels
+DECODERS = {media.JPEG: "JPEG", media.PNG: "PNG", media.WEBP: "WEBP"}
 
 
-class PictureRefused(Exception):
-    """The picture could not be used."""
+def decode(picture: bytes, kind: str) -> Pixels:
+    """The upright pixels of *picture*, at most 2400 on the longer side. Refusals are `FileRefused`.
 
-    reason = "IMAGE_UNDECODABLE"
-
-
-class NotAPicture(PictureRefused):
-    """The file is neither a JPEG nor a PNG picture."""
-
-
-class WrongMediaType(PictureRefused):
-    """The file is not of the kind that it was said to be."""
-
-
-class DamagedPicture(PictureRefused):
-    """The file begins like a picture and cannot be decoded."""
-
-
-class PictureTooLarge(PictureRefused):
-    """The picture has more pixels than are looked at."""
-
-    reason = "IMAGE_TOO_LARGE"
-
-
-class PictureTooSmall(PictureRefused):
-    """The picture has too few pixels to read letters in it."""
-
-    reason = "IMAGE_TOO_SMALL"
-
-
-def decode(picture: bytes, media_type: str) -> Pixels:
-    """The upright pixels of *picture*, at most 2400 on the longer side. Refusals are `PictureRefused`.
-
-    Only the decoder that the first bytes call for is tried, and only once the header has shown an acceptable size.
+    Its parts are walked to the end before a decoder sees them; only the decoder of its *kind*, a media type, is tried,
+    and only once the header has shown an acceptable size.
     """
-    kind = _kind(picture, media_type)
+    walk(picture, kind)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         warnings.simplefilter("ignore", UserWarning)  # odd metadata is no reason to refuse a picture
         try:
-            with Image.open(BytesIO(picture), formats=[kind]) as image:
+            with _header(picture, kind) as image:
                 width, height = image.size
                 if width * height > MOST_PIXELS:
-                    raise PictureTooLarge
-                if max(width, height) < SMALLEST[0] or min(width, height) < SMALLEST[1]:
-                    raise PictureTooSmall
+                    raise TooManyPixels
+                if getattr(image, "is_animated", False) and kind != media.JPEG:
+                    raise Animated
                 image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-                upright = ImageOps.exif_transpose(image)
-                return _bgr(upright)
+                return pixels_on_paper(ImageOps.exif_transpose(image))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise PictureTooLarge from error
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-            raise DamagedPicture from error
+            raise TooManyPixels from error
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
+            raise Damaged from error
 
 
-def _kind(picture: bytes, media_type: str) -> str:
-    found = next((name for name, (magic, _) in MEDIA_TYPES.items() if picture.startswith(magic)), None)
-    if found is None:
-        raise NotAPicture
-    if found != media_type.partition(";")[0].strip().lower():
-        raise WrongMediaType
-    return MEDIA_TYPES[found][1]
+def _header(picture: bytes, kind: str) -> Image.Image:
+    """The picture before it is decoded. libheif turns HEIC upright by itself."""
+    if kind == media.HEIC:
+        heif: Image.Image = HeifImageFile(BytesIO(picture))
+        return heif
+    return Image.open(BytesIO(picture), formats=[DECODERS[kind]])
 
 
-def _bgr(image: Image.Image) -> Pixels:
-    """Colours in OpenCV's order; transparency lies on white, as paper would."""
+def pixels_on_paper(image: Image.Image) -> Pixels:
+    """Colours in OpenCV's order, at most 2400 on the longer side; transparency lies on white, as paper would."""
+    if max(image.size) < SMALLEST[0] or min(image.size) < SMALLEST[1]:
+        raise TooFewPixels
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         layered = image.convert("RGBA")
         paper = Image.new("RGBA", layered.size, "white")

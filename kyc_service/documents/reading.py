@@ -1,26 +1,42 @@
 """What a picture says: its bytes in, a `Reading` out. The heavy part of the engine, run in a process of the pool."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter, process_time
 
 from kyc_service.documents.decipher import Deciphered, decipher
-from kyc_service.documents.images import PictureRefused, Pixels, decode, sharpness
+from kyc_service.documents.images import Pixels, sharpness
 from kyc_service.documents.ocr import Box, Line, TextReader, aligned, joined
+from kyc_service.documents.pages import opened
 from kyc_service.documents.readings import Reading, Seconds
+from kyc_service.documents.refusals import Damaged, FileRefused
 
 SLENDER = (10.0, 5.0)  # a line of a zone is this many times longer than high; the second is for pictures taken aslant
 FIRST_LOOK = 4  # the longest lines, among which a zone nearly always is
 MOST_LINES = 12
 
 
-def read(reader: TextReader, picture: bytes, media_type: str) -> Reading:
-    """Everything that *reader* makes of *picture*. A picture that cannot be used gives a reading that says why."""
+def read(reader: TextReader, content: bytes, media_type: str) -> Reading:
+    """Everything that *reader* makes of a file. One that cannot be used gives a reading that says why.
+
+    Of several pages the first with a zone that holds is told, or else the first page.
+    """
     clock = _Clock()
     try:
-        pixels = decode(picture, media_type)
-    except PictureRefused as error:
+        pages = opened(content, media_type)
+    except FileRefused as error:
         return Reading(refused=error.reason, seconds=clock.laps())
     clock.lap("decode")
+    first: Reading | None = None
+    for number, pixels in enumerate(pages, start=1):
+        found = _page(reader, pixels, number, clock)
+        if found.zone and found.zone.holds:
+            return found
+        first = first or found
+    return replace(first, seconds=clock.laps()) if first else Reading(refused=Damaged.reason, seconds=clock.laps())
+
+
+def _page(reader: TextReader, pixels: Pixels, number: int, clock: "_Clock") -> Reading:
     sharp = sharpness(pixels)
     clock.lap("quality")
     boxes = reader.find(pixels)
@@ -29,6 +45,7 @@ def read(reader: TextReader, picture: bytes, media_type: str) -> Reading:
     clock.lap("read")
     height, width = pixels.shape[:2]
     return Reading(
+        page=number,
         width=width,
         height=height,
         sharpness=round(sharp, 1),

@@ -18,6 +18,7 @@ class Reading:
     """What a picture says. `refused`: the reason code of a picture that could not be used at all."""
 
     refused: str | None = None
+    page: int = 1  # of a file with several, the one that is told
     width: int = 0
     height: int = 0
     sharpness: float = 0.0

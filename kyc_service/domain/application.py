@@ -120,7 +120,6 @@ class Check:
     file_id: UUID
     route: tuple[str, ...]
     failed: int = 0  # how many vendors of the route were given up
-    reference: str | None = None  # under which the vendor will answer later
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
 
@@ -128,6 +127,15 @@ class Check:
     def vendor(self) -> str | None:
         """The vendor whose turn it is, or None when the route is exhausted."""
         return self.route[self.failed] if self.failed < len(self.route) else None
+
+
+@record
+class Reference:
+    """The name under which a vendor knows a check: it answers later under it, and cancels by it in any later round."""
+
+    check: str
+    vendor: str
+    name: str
 
 
 @record
@@ -509,6 +517,7 @@ class Application:
     checks: tuple[Check, ...] = ()
     simulated: bool = False
     started: tuple[Step, ...] = ()  # what a rollback would have to undo, oldest first
+    references: tuple[Reference, ...] = ()  # of every round, because a rollback also undoes the earlier ones
     compensations: tuple[Compensation, ...] = ()
     cause: str | None = None
     reasons: tuple[str, ...] = ()
@@ -537,6 +546,10 @@ class Application:
     def check(self, key: str) -> Check | None:
         """The check of the present round called *key*."""
         return next((check for check in self.checks if check.key == key), None)
+
+    def reference(self, check: str | None, vendor: str | None) -> str | None:
+        """The name under which *vendor* knows the check *check*, of whatever round; None if it gave none."""
+        return next((held.name for held in self.references if (held.check, held.vendor) == (check, vendor)), None)
 
     def document(self, file_id: UUID) -> Document | None:
         """The announced document whose file is *file_id*."""
@@ -597,8 +610,7 @@ def decide(command: Command, state: State) -> Sequence[Event]:
         case RecordAnswer():
             return _answer(command, state)
         case RecordStart(check=check, vendor=vendor, reference=reference):
-            known = (found := state.check(check)) is not None and found.reference == reference
-            if known or not _expected(state, check, vendor):
+            if state.reference(check, vendor) == reference or not _expected(state, check, vendor):
                 return []
             return [CheckStarted(check=check, vendor=vendor, reference=reference)]
         case RecordOutage(check=check, vendor=vendor, cause=cause):
@@ -868,17 +880,15 @@ def evolve(state: State, event: Event) -> Application:
                 for check in state.checks
             ]
             return replace(
-                state,
+                _with_reference(state, event),
                 checks=tuple(answered),
                 simulated=state.simulated or event.vendor in SIMULATED_VENDORS,
             )
-        case CheckStarted(check=key, reference=reference):
-            checks = tuple(replace(c, reference=reference) if c.key == key else c for c in state.checks)
-            return replace(state, checks=checks)
+        case CheckStarted():
+            return _with_reference(state, event)
         case VendorGivenUp(check=key):
             checks = tuple(
-                replace(check, failed=check.failed + 1, reference=None) if check.key == key else check
-                for check in state.checks
+                replace(check, failed=check.failed + 1) if check.key == key else check for check in state.checks
             )
             turned = [check for check in checks if check.key == key and check.vendor]
             return _with_steps(replace(state, checks=checks), *(_step(check) for check in turned))
@@ -932,3 +942,11 @@ def _step(check: Check) -> Step:
 
 def _with_steps(state: Application, *steps: Step) -> Application:
     return replace(state, started=(*state.started, *steps))
+
+
+def _with_reference(state: Application, event: CheckStarted | CheckAnswered) -> Application:
+    if event.reference is None:
+        return state
+    held = Reference(check=event.check, vendor=event.vendor, name=event.reference)
+    others = (other for other in state.references if (other.check, other.vendor) != (held.check, held.vendor))
+    return replace(state, references=(*others, held))

@@ -2,8 +2,8 @@
 
 A code is *open* when its own text may be shown, *generic* when the applicant only learns the outcome, and *silent* when
 it is for analysts alone. A code that would tip off (POCA 2002 s.333A, 31 USC 5318(g)(2)) silences every other code
-beside it: see `applicant_texts`. Families: IMAGE, DOC, MRZ, DATA, ID, AGE, FACE, VENDOR, CASE; codes of the regulatory
-catalogue keep their names.
+beside it: see `applicant_texts`. Families: IMAGE, FILE, DOC, MRZ, DATA, ID, AGE, FACE, VENDOR, CASE; codes of the
+regulatory catalogue keep their names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -58,6 +58,37 @@ REASONS: Mapping[str, Reason] = {
         _open("IMAGE_NO_DOCUMENT", "We could not find a document in the picture.", retryable=True),
         _open("IMAGE_TOO_LARGE", "The picture has too many pixels. Please send a smaller one.", retryable=True),
         _open("IMAGE_UNDECODABLE", "The file could not be opened as a picture. Please send it again.", retryable=True),
+        # The file
+        _open("FILE_TYPE_MISMATCH", "The file is not of the kind that it was sent as.", retryable=True),
+        _open(
+            "FILE_TRAILING_DATA",
+            "The file holds more than a picture. Please send it again as a plain picture.",
+            retryable=True,
+        ),
+        _open(
+            "FILE_POLYGLOT",
+            "The file holds more than a picture. Please send it again as a plain picture.",
+            retryable=True,
+        ),
+        _open("FILE_BOMB", "The file is too large when it is unpacked. Please send a plain picture.", retryable=True),
+        _open("FILE_ANIMATED", "The picture moves. Please send a still one.", retryable=True),
+        _open("FILE_ENCRYPTED", "The file is protected by a password. Please send it without one.", retryable=True),
+        _open(
+            "FILE_ACTIVE_CONTENT",
+            "The file holds a form or a programme. Please send a plain copy or a picture.",
+            retryable=True,
+        ),
+        _open("FILE_ATTACHMENT", "The file holds other files. Please send a plain copy or a picture.", retryable=True),
+        _open(
+            "FILE_TOO_MANY_PAGES",
+            "The file has too many pages. Please send only the page that we asked for.",
+            retryable=True,
+        ),
+        _open(
+            "FILE_UNINSPECTABLE",
+            "The file could not be inspected. Please send a plain copy or a picture.",
+            retryable=True,
+        ),
         # The document
         _open("DOC_UNREADABLE", "We could not read your document. Please take a clearer picture.", retryable=True),
         _open("DOC_EXPIRED", "Your document has expired. Please apply again with one that is still valid."),

@@ -32,6 +32,25 @@ def test_an_uploaded_picture_comes_back_as_it_was(api: TestClient, picture: byte
     assert api.get(stored.headers["location"], headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
+@pytest.mark.parametrize(
+    ("head", "declared", "known", "ending"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "image/png", "image/png", "png"),
+        (b"RIFF\x20\0\0\0WEBP", "image/webp", "image/webp", "webp"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "image/heif; x=1", "image/heic", "heic"),
+        (b"%PDF-1.7", "application/pdf", "application/pdf", "pdf"),
+    ],
+)
+def test_every_kind_of_document_is_taken_in(
+    api: TestClient, head: bytes, declared: str, known: str, ending: str
+) -> None:
+    stored = api.post(FILES, content=head + bytes(64), headers={"Content-Type": declared})
+    assert (stored.status_code, stored.json()["media_type"]) == (201, known)
+    answer = api.get(stored.headers["location"])
+    assert answer.headers["content-type"] == known
+    assert answer.headers["content-disposition"].endswith(f'.{ending}"')
+
+
 def test_what_is_known_of_a_file_can_be_read_instead_of_it(api: TestClient, picture: bytes) -> None:
     stored = api.post(FILES, content=picture, headers=JPEG)
     answer = api.get(stored.headers["location"], headers={"Accept": "application/json"})
@@ -81,7 +100,9 @@ def test_the_same_upload_with_the_same_key_gives_one_file(api: TestClient, pictu
     [
         (b"", "image/jpeg", 422, "file_empty"),
         (b"\x89PNG\r\n\x1a\n" + bytes(64), "image/jpeg", 422, "file_type_mismatch"),
-        (b"%PDF-1.7", "application/pdf", 415, "file_type_unsupported"),
+        (b"%PDF-1.7", "image/png", 422, "file_type_mismatch"),
+        (b" %PDF-1.7", "application/pdf", 422, "file_type_mismatch"),
+        (b"GIF89a", "image/gif", 415, "file_type_unsupported"),
         (b"\xff\xd8\xff\xe0", "", 415, "file_type_unsupported"),
     ],
 )
@@ -91,7 +112,7 @@ def test_what_is_no_picture_is_refused(
     answer = api.post(FILES, content=content, headers={"Content-Type": media_type})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     if status == 415:
-        assert answer.headers["accept"] == "image/jpeg, image/png"
+        assert answer.headers["accept"] == "image/jpeg, image/png, image/webp, image/heic, image/heif, application/pdf"
 
 
 def test_a_file_that_is_too_large_is_refused_whether_it_says_so_or_not(api: TestClient, quiet: Settings) -> None:

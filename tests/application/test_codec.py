@@ -14,6 +14,7 @@ from kyc_service.application.codec import Json, Stored, UnknownEvent, UnknownOrd
 from kyc_service.domain.application import (
     Application,
     ApplicationReviewed,
+    Check,
     CheckAnswered,
     Document,
     Event,
@@ -23,6 +24,7 @@ from kyc_service.domain.application import (
     Sealed,
     Terms,
     VendorGivenUp,
+    VerificationStarted,
 )
 from kyc_service.domain.findings import Verdict
 from kyc_service.saga.verification import Later, Order, RunCheck, Screen, Undo
@@ -124,6 +126,13 @@ def test_the_log_tells_nothing_but_facts() -> None:
         "reasons": ["OK_VERIFIED"],
         "reference": None,
     }
+
+
+def test_a_check_of_the_time_when_it_held_its_reference_is_still_read() -> None:
+    check = {"key": "1.1", "file_id": str(ENTRY), "route": ["builtin"], "failed": 0, "reference": None}
+    old = Stored(type="VerificationStarted", schema=1, data={"round": 1, "checks": [check]}, sealed=None)
+    read = codec.decode(old, uuid4())
+    assert read == VerificationStarted(round=1, checks=(Check(key="1.1", file_id=ENTRY, route=("builtin",)),))
 
 
 def test_terms_are_stored_in_full_so_that_a_replay_decides_alike() -> None:

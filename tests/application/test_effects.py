@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from kyc_service.application.desk import Amendment, Announced, Caller, Verdict
+from kyc_service.application.desk import Amendment, Announced, Caller, Submission, Verdict, View
+from kyc_service.application.effects import vendor_key
 from kyc_service.bootstrap import VENDORS, App, build
 from kyc_service.domain.application import (
     ApplicationRolledBack,
@@ -139,8 +140,6 @@ async def test_a_step_that_cannot_be_undone_is_told_to_an_operator_and_tried_on(
 
     vendors = {**VENDORS, AvailableVendors.SIMULATED: lambda _: Stubborn("simulated")}
     async with build(settings, vendors=vendors) as app:
-        from kyc_service.application.desk import Submission, View
-
         down = Announced(doc_type="PASSPORT", file_id=magic_file_id(Magic.EVERY_VENDOR_DOWN), issued_country="NL")
         view = await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=(down,)))
         assert isinstance(view, View)
@@ -150,6 +149,33 @@ async def test_a_step_that_cannot_be_undone_is_told_to_an_operator_and_tried_on(
         await work
         assert ended.snapshot.state.status is Status.ROLLED_BACK
         assert CompensationStalled.__name__ in await happened(app, view.snapshot.id)
+
+
+async def test_a_rollback_cancels_the_checks_of_earlier_rounds_by_the_vendors_reference(
+    settings: Settings, caller: Caller
+) -> None:
+    cancelled: list[tuple[UUID, str | None]] = []
+
+    class Attentive(Simulated):
+        async def cancel(self, key: UUID, reference: str | None) -> str:
+            cancelled.append((key, reference))
+            return await super().cancel(key, reference)
+
+    def passport(magic: Magic) -> Announced:
+        return Announced(doc_type="PASSPORT", file_id=magic_file_id(magic), issued_country="NL")
+
+    vendors = {**VENDORS, AvailableVendors.SIMULATED: lambda _: Attentive("simulated")}
+    async with build(settings, vendors=vendors) as app:
+        blurred = Submission(user_id=uuid4(), email="a@example.com", documents=(passport(Magic.UNREADABLE),))
+        view = await app.desk.submit(caller, blurred)
+        assert isinstance(view, View)
+        application = view.snapshot.id
+        assert await worked_off(app, application) == (Status.IN_PROGRESS, Awaiting.RESUBMISSION)
+        await app.desk.amend(caller, application, Amendment(documents=(passport(Magic.EVERY_VENDOR_DOWN),)))
+        app.worker._stopping = False
+        assert await worked_off(app, application) == (Status.ROLLED_BACK, None)
+    first, second = (vendor_key(application, check, "simulated") for check in ("1.1", "2.1"))
+    assert cancelled == [(second, None), (first, f"simulated-{first}")]
 
 
 async def test_a_resubmission_is_checked_anew_and_can_verify(app: App, submit: Submit, caller: Caller) -> None:

@@ -13,13 +13,20 @@ from kyc_service.documents.readings import Reading
 
 PICTURES = Path(__file__).parents[2] / "../shared/data/documents/mrz_synth"
 Read = Callable[[bytes], Reading]
+ReadFile = Callable[[bytes, str], Reading]
 
 
 @pytest.fixture(scope="session")
-def read_jpeg() -> Read:
+def read_file() -> ReadFile:
     """The engine itself, its models loaded once."""
     reader = TextReader()
-    return lambda picture: read(reader, picture, "image/jpeg")
+    return lambda content, media_type: read(reader, content, media_type)
+
+
+@pytest.fixture(scope="session")
+def read_jpeg(read_file: ReadFile) -> Read:
+    """The engine for JPEG pictures."""
+    return lambda picture: read_file(picture, "image/jpeg")
 
 
 @pytest.fixture(scope="session")

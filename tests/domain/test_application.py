@@ -598,6 +598,39 @@ def test_a_rollback_undoes_everything_that_was_started_in_reverse_order(commands
     assert [done.step for done in state.compensations] == list(reversed(state.started))
 
 
+@for_all(st.lists(COMMANDS, max_size=14))
+def test_whoever_gave_a_reference_is_asked_by_it_to_cancel_in_whatever_round(commands: Sequence[Command]) -> None:
+    state: State = after(submitted(PASSPORT), started())
+    given: dict[tuple[str, str], str] = {}
+    for command in commands:
+        state, events = carried_out(command, state)
+        for event in events:
+            if isinstance(event, CheckStarted | CheckAnswered) and event.reference is not None:
+                given[event.check, event.vendor] = event.reference
+    assert state
+    assert {(check, vendor): state.reference(check, vendor) for check, vendor in given} == given
+    assert all(
+        state.reference(step.check, step.vendor) is None
+        for step in state.started
+        if (step.check, step.vendor) not in given
+    )
+
+
+def test_a_reference_outlives_its_round_and_its_vendors_turn() -> None:
+    state = after(
+        submitted(PASSPORT),
+        started(),
+        CheckStarted(check="1.1", vendor="builtin", reference="case-1"),
+        VendorGivenUp(check="1.1", vendor="builtin", cause="VENDOR_TIMEOUT"),
+        replace(answered(Verdict.RETRY, "IMAGE_BLURRED", vendor="other"), reference="case-2"),
+        ResubmissionRequested(round=1, reasons=("IMAGE_BLURRED",)),
+        started(2, file=BETTER),
+    )
+    assert state
+    assert (state.reference("1.1", "builtin"), state.reference("1.1", "other")) == ("case-1", "case-2")
+    assert state.reference("2.1", "builtin") is None
+
+
 def test_what_a_rejection_leaves_open_is_told_apart_from_a_rollback() -> None:
     rolled_back = evolve(after(*UNDONE), ApplicationRolledBack(cause="VENDOR_UNAVAILABLE", compensations=()))
     rejected = evolve(after(*CHECKING), ApplicationRejected(evidence=Evidence.SANDBOX, reasons=("DOC_EXPIRED",)))

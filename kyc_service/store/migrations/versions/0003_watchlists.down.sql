@@ -1,0 +1,1 @@
+drop table watchlist_changes, watchlist_entries, watchlist_versions, watchlists;
