@@ -1,0 +1,261 @@
+"""Screening: whom of a list somebody may be, best first, with a probability and the reasons.
+
+`screen` looks for a person in an index of list entries. `rescreen` looks for people in an index of our own when a list
+entry changes; both judge a pair of person and entry with the same numbers.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kyc_service.domain.record import record
+from kyc_service.screening.births import BirthVerdict, verdict_of
+from kyc_service.screening.entries import Entry, Kind, NameKind
+from kyc_service.screening.explain import Explanation, explained
+from kyc_service.screening.features import MEASURES, Floats, Prepared, aligned, measured, prepared, token_matrix
+from kyc_service.screening.floors import IDENTIFIER_FLOOR, Floor, floored
+from kyc_service.screening.index import GENDERS, KINDS, Index, country_mask, days_of
+from kyc_service.screening.query import Query, query_of
+from kyc_service.screening.score import Context, Model, log_odds, probability, shipped_model, terms_of
+
+ENGINE_VERSION: Final = "1.0.0"
+CANDIDATES: Final = 48  # names scored for each name of the query
+PEOPLE: Final = 5_000  # of our own people, where a changed entry looks for them
+_ADMITTED: Final = 0.38  # share of a name's weight that retrieval has to see
+
+_COLUMN: Final = {name: place for place, name in enumerate(MEASURES)}
+_COMPATIBLE: Final = {
+    Kind.PERSON: frozenset({Kind.PERSON, Kind.UNKNOWN}),
+    Kind.ORGANISATION: frozenset({Kind.ORGANISATION, Kind.UNKNOWN}),
+    Kind.VESSEL: frozenset({Kind.VESSEL, Kind.AIRCRAFT, Kind.UNKNOWN}),
+    Kind.AIRCRAFT: frozenset({Kind.VESSEL, Kind.AIRCRAFT, Kind.UNKNOWN}),
+    Kind.UNKNOWN: frozenset(Kind),
+}
+_MASKS: Final = {kind: np.array([other in compatible for other in KINDS]) for kind, compatible in _COMPATIBLE.items()}
+
+
+@record
+class Scored:
+    """An entry with its probability, not yet explained."""
+
+    entry: int  # its place in the index
+    name: int  # the place of the name that matched best
+    query_name: int  # the place of our name that it matched
+    probability: float
+    floor: Floor | None
+
+
+@record
+class Match:
+    """An entry that somebody may be."""
+
+    entry_id: str
+    list_id: str
+    probability: float
+    floor: Floor | None
+    explanation: Explanation
+
+
+def screen(index: Index, query: Query, *, threshold: float, model: Model | None = None) -> list[Match]:
+    """The entries that *query* may be, from *threshold* on, and those that policy wants seen, best first."""
+    model = model or shipped_model()
+    return [
+        Match(
+            entry_id=(entry := index.entry(hit.entry)).id,
+            list_id=entry.source,
+            probability=hit.probability,
+            floor=hit.floor,
+            explanation=explained(
+                index,
+                query,
+                hit.query_name,
+                hit.name,
+                entry,
+                _context_of_one(index, query, hit.entry),
+                hit.floor,
+                model,
+            ),
+        )
+        for hit in scored(index, query, model=model)
+        if hit.probability >= threshold or hit.floor in {Floor.EXACT_NAME, Floor.IDENTIFIER}
+    ]
+
+
+def _context_of_one(index: Index, query: Query, entry: int) -> Context:
+    return context_of(index, query, np.array([entry], np.int32))
+
+
+def scored(index: Index, query: Query, *, model: Model | None = None) -> list[Scored]:
+    """Every candidate of *query* with its probability, best first; cheap, and without reasons."""
+    model = model or shipped_model()
+    best: dict[int, Scored] = {}
+    by_identifier = frozenset(index.with_identifier(query.identifiers))
+    for number, value in enumerate(query.names):
+        name = prepared(value, query.kind, index, index)
+        if name is None:
+            continue
+        names = candidates(index, name, query)
+        if not len(names):
+            continue
+        context = context_of(index, query, index.name_entry[names])
+        measures = measures_of(index, name, names)
+        _keep_best(best, _judged(index, query.kind, number, names, measures, context, by_identifier, model))
+    return _ranked(best, by_identifier, index)
+
+
+def candidates(index: Index, name: Prepared, query: Query, *, at_most: int = CANDIDATES) -> NDArray[np.int32]:
+    """The names that share enough weight with *name* to be worth a comparison, at most *at_most*."""
+    total = np.zeros(index.names, np.float32)
+    best = np.zeros(index.names, np.float32)
+    for place, weight in enumerate(name.weights):
+        tokens, similarities = _wanted(name, place)
+        names, values = index.posted(tokens, similarities)
+        best[names] = values  # the last of several wins, and the most similar token comes last
+        total[names] += weight * best[names]
+        best[names] = 0
+    wanted = float(name.weights.sum())
+    seen = np.flatnonzero(total > 0).astype(np.int32)
+    theirs = index.name_weight[seen]
+    less, more = np.minimum(theirs, wanted), np.maximum(theirs, wanted)
+    kept = total[seen] >= _ADMITTED * (0.55 * less + 0.45 * np.minimum(more, 1.6 * less))
+    kept &= _MASKS[query.kind][index.entry_kind[index.name_entry[seen]]]
+    seen, theirs = seen[kept], theirs[kept]
+    if len(seen) > at_most:
+        value = total[seen] / (0.55 * wanted + 0.45 * np.minimum(theirs, 1.6 * wanted))
+        value += 0.08 * _born_alike(index, index.name_entry[seen], query)
+        seen = np.sort(seen[np.argpartition(-value, at_most - 1)[:at_most]])
+    return seen
+
+
+def _wanted(name: Prepared, place: int) -> tuple[NDArray[np.int32], Floats]:
+    """The tokens of the index that one of our tokens may have become, alone, with its neighbour or in part."""
+    others = [(token, 0.95) for one, other, token in name.merged if place in {one, other}]
+    others += [(token, 0.95 * share) for at, token, share in name.pieces if at == place]
+    others += [(token, 0.5) for at, *both in name.parted if at == place for token in both]
+    expansion = name.expansions[place]
+    if not others:
+        return expansion.tokens, expansion.similarities
+    tokens = np.concatenate([expansion.tokens, np.array([token for token, _ in others], np.int32)])
+    similarities = np.concatenate([expansion.similarities, np.array([value for _, value in others], np.float32)])
+    order = np.argsort(similarities, kind="stable")
+    return tokens[order], similarities[order]
+
+
+def _born_alike(index: Index, entries: NDArray[np.int32], query: Query) -> NDArray[np.bool_]:
+    """Whether the first date of each entry is within a year of one of ours."""
+    alike = np.zeros(len(entries), bool)
+    start = index.birth_start[entries]
+    known = index.birth_start[entries + 1] > start
+    first = index.births[np.where(known, start, 0)] if len(index.births) else np.zeros((len(entries), 3), np.int32)
+    for birth in query.births:
+        if span := days_of(birth):
+            alike |= known & (first[:, 0] <= span[1] + 366) & (first[:, 1] >= span[0] - 366)
+    return alike
+
+
+def context_of(index: Index, query: Query, entries: NDArray[np.int32]) -> Context:
+    """What date, country and gender say of each entry."""
+    spans = [span for birth in query.births if (span := days_of(birth))]
+    verdicts: dict[int, BirthVerdict] = {}
+    for entry in set(entries.tolist()):
+        start, end = index.birth_start[entry : entry + 2]
+        verdicts[entry] = (
+            verdict_of(spans, index.births[start:end].tolist()) if spans and end > start else BirthVerdict.UNKNOWN
+        )
+    mine = np.array(country_mask(query.countries), np.uint64)
+    theirs = index.entry_countries[entries]
+    same = np.asarray((theirs & mine).any(axis=1), bool)
+    gender = GENDERS.index(query.gender) if query.gender in GENDERS else 0
+    genders = index.entry_gender[entries]
+    return Context(
+        born=[verdicts[entry] for entry in entries.tolist()],
+        country_same=same,
+        country_other=np.asarray(~same & theirs.any(axis=1) & bool(mine.any()), bool),
+        gender_other=(genders != gender) & (genders > 0) & (gender > 0),
+    )
+
+
+def measures_of(index: Index, name: Prepared, names: NDArray[np.int32]) -> Floats:
+    """The measures of *name*, a person's, against each of these names of a list."""
+    matrix = token_matrix(index, names)
+    alignment = aligned(name, index, matrix, np.append(index.token_weight, np.float32(0))[matrix])
+    return measured(name, index, alignment, index.name_weak[names])
+
+
+def rescreen(people: Index, entry: Entry, lists: Index, *, model: Model | None = None) -> list[Scored]:
+    """The people of *people* whom *entry* may be, each judged as `screen` judges them against *lists*, best first.
+
+    The rarity of tokens is that of *lists*, so that the two directions agree.
+    """
+    model = model or shipped_model()
+    best: dict[int, Scored] = {}
+    asked = query_of(entry)
+    by_identifier = frozenset(people.with_identifier(entry.identifiers))
+    for number, listed in enumerate(entry.names):
+        name = prepared(listed.value, entry.kind, people, lists)
+        if name is None:
+            continue
+        names = candidates(people, name, asked, at_most=PEOPLE)
+        if not len(names):
+            continue
+        matrix = token_matrix(people, names)
+        tokens = {token: lists.weight(people.tokens[token]) for token in np.unique(matrix[matrix >= 0]).tolist()}
+        weights = np.zeros(len(people.token_weight) + 1, np.float32)
+        weights[list(tokens)] = list(tokens.values())
+        weak = np.full(len(names), listed.kind is NameKind.WEAK, np.uint8)
+        measures = measured(name, people, aligned(name, people, matrix, weights[matrix]), weak, flipped=True)
+        context = context_of(people, asked, people.name_entry[names])
+        for kind in {KINDS[code] for code in people.entry_kind[people.name_entry[names]].tolist()}:
+            rows = np.flatnonzero(people.entry_kind[people.name_entry[names]] == KINDS.index(kind))
+            judged = _judged(
+                people, kind, number, names[rows], measures[rows], context.rows(rows), by_identifier, model
+            )
+            _keep_best(best, judged)
+    return _ranked(best, by_identifier, people)
+
+
+def _judged(
+    index: Index,
+    kind: Kind,
+    number: int,
+    names: NDArray[np.int32],
+    measures: Floats,
+    context: Context,
+    by_identifier: frozenset[int],
+    model: Model,
+) -> list[Scored]:
+    odds = log_odds(terms_of(measures, context), context, kind, model).tolist()
+    judged = []
+    for row, entry in enumerate(index.name_entry[names].tolist()):
+        value, floor = floored(
+            probability(odds[row]),
+            identifier=entry in by_identifier,
+            exact=bool(measures[row, _COLUMN["exact"]]),
+            slender=_slender(measures[row], kind),
+            born=context.born[row],
+            country_same=bool(context.country_same[row]),
+        )
+        judged.append(Scored(entry=entry, name=int(names[row]), query_name=number, probability=value, floor=floor))
+    return judged
+
+
+def _keep_best(best: dict[int, Scored], judged: Sequence[Scored]) -> None:
+    for hit in judged:
+        known = best.get(hit.entry)
+        if known is None or hit.probability > known.probability:
+            best[hit.entry] = hit
+
+
+def _ranked(best: dict[int, Scored], by_identifier: frozenset[int], index: Index) -> list[Scored]:
+    """The best of each entry in order, with those that only an identifier found."""
+    for entry in by_identifier - best.keys():
+        name = min(int(np.searchsorted(index.name_entry, entry)), max(index.names - 1, 0))
+        best[entry] = Scored(entry=entry, name=name, query_name=0, probability=IDENTIFIER_FLOOR, floor=Floor.IDENTIFIER)
+    return sorted(best.values(), key=lambda hit: (-hit.probability, hit.entry))
+
+
+def _slender(measures: Floats, kind: Kind) -> bool:
+    single = measures[_COLUMN["single_ours"]] or measures[_COLUMN["single_theirs"]]
+    return bool(measures[_COLUMN["weak"]] or (single and kind is Kind.PERSON))

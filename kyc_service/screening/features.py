@@ -1,0 +1,291 @@
+"""What can be measured between a name of ours and a name on a list, for many list names at a time.
+
+Every measure is a column of an array with a row for each candidate name. `ours` is the person's side and `theirs` the
+list's, also where a list entry looks for people (`flipped`), so that both directions give the same numbers.
+"""
+
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import Indel
+from rapidfuzz.process import cpdist
+
+from kyc_service.domain.record import record
+from kyc_service.screening.entries import Kind
+from kyc_service.screening.index import Expansion, Index
+from kyc_service.screening.names import tokens_of
+from kyc_service.screening.organisations import acronym, is_legal_form
+
+Floats = NDArray[np.float32]
+
+MEASURES: Final = (
+    "covered_ours",  # share of our name's weight that the list's name accounts for, each token as far as it is alike
+    "covered_theirs",
+    "unmatched_ours",  # share of our name's weight that nothing in the list's name resembles
+    "unmatched_theirs",
+    "doubt",  # mean dissimilarity of what does match
+    "weakest",  # similarity of the least similar pair
+    "information",  # rarity of what matches, in units of ten
+    "pairs",  # tokens that match well
+    "joined",  # similarity of the names without blanks
+    "single_ours",  # our name is one token
+    "single_theirs",
+    "initials",  # pairs in which one side is an initial
+    "exact",  # the same tokens, two or more
+    "weak",  # the publisher calls the name weak
+    "missing_ours",  # weight of our heaviest token without a partner, in units of ten
+    "missing_theirs",
+    "numbers",  # 1 where both have numbers and the numbers differ
+    "forms",  # 1 where both have a legal form and none is common
+    "acronym",  # one side is the other's initials
+)
+_COLUMN: Final = {name: place for place, name in enumerate(MEASURES)}
+INITIAL: Final = 0.62  # similarity of an initial and a token that begins with it
+JOINED: Final = 0.97  # similarity of a token and the two tokens that it was written as
+_STRONG: Final = 0.8
+
+
+@record
+class Prepared:
+    """A name that is looked for, with what each of its tokens may stand for in an index.
+
+    The tokens are sorted, so that the order in which a name is written changes nothing.
+    """
+
+    tokens: tuple[str, ...]
+    places: tuple[int, ...]  # where in the name each of them was written
+    initials: str  # of the words in their order, for three words and more
+    weights: Floats
+    expansions: tuple[Expansion, ...]
+    merged: tuple[tuple[int, int, int], ...]  # two of our tokens are one token of the index
+    parted: tuple[tuple[int, int, int], ...]  # our token is two tokens of the index
+    pieces: tuple[tuple[int, int, float], ...]  # our token contains this token of the index, a share of its length
+
+
+def prepared(value: str, kind: Kind, index: Index, rarity: Index) -> Prepared | None:
+    """*value* ready to be looked for in *index*; None where it has no letter and no digit."""
+    written = tokens_of(value, kind)
+    if not written:
+        return None
+    order = sorted(range(len(written)), key=lambda place: written[place])
+    tokens = [written[place] for place in order]
+    known = index.token_number
+    merged = tuple(
+        (one, other, known[pair])
+        for (one, first), (other, second) in permutations(enumerate(tokens), 2)
+        if (pair := first + second) in known and pair.isalpha()
+    )
+    parted: list[tuple[int, int, int]] = []
+    pieces: list[tuple[int, int, float]] = []
+    for place, token in enumerate(tokens):
+        if len(token) < 5 or not token.isalpha():
+            continue
+        for cut in range(2, len(token) - 1):
+            first, second = known.get(token[:cut]), known.get(token[cut:])
+            if first is not None and second is not None:
+                parted.append((place, first, second))
+        if len(token) > 8 and token not in known:
+            pieces.extend((place, known[piece], len(piece) / len(token)) for piece in _segments(token, index))
+    return Prepared(
+        tokens=tuple(tokens),
+        places=tuple(order),
+        initials=acronym(written),
+        weights=np.array([rarity.weight(token) for token in tokens], np.float32),
+        expansions=tuple(index.expansion(token) for token in tokens),
+        merged=merged,
+        parted=tuple(parted),
+        pieces=tuple(pieces),
+    )
+
+
+def _segments(token: str, index: Index) -> list[str]:
+    """The cover of *token* by tokens of the index that leaves the fewest letters over and has the longest pieces."""
+    known = index.token_number
+    best: list[tuple[int, list[str]]] = [(0, [])]
+    for end in range(1, len(token) + 1):
+        best.append(best[end - 1])
+        for start in range(max(end - 12, 0), end - 2):
+            piece = token[start:end]
+            value = best[start][0] + (end - start) ** 2
+            if value > best[end][0] and piece in known:
+                best[end] = (value, [*best[start][1], piece])
+    return best[-1][1]
+
+
+@record
+class Alignment:
+    """Which tokens of a name correspond to which of each candidate, and how well: one row a candidate."""
+
+    ours: Floats  # similarity of each of our tokens to its partner, 0 for none
+    theirs: Floats
+    partner: Floats  # for each of our tokens the place of its partner, a half more for the end of one; -1 for none
+    initials: NDArray[np.int8]
+    their_tokens: NDArray[np.int32]  # places in the vocabulary, -1 beyond the end of a name
+    their_weights: Floats
+
+
+def token_matrix(index: Index, names: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The tokens of each name, one row a name, -1 beyond its end."""
+    starts = index.name_start[names]
+    lengths = index.name_start[names + 1] - starts
+    columns = np.arange(int(lengths.max(initial=1)))
+    inside = columns < lengths[:, None]
+    places = np.where(inside, starts[:, None] + columns, 0)
+    return np.where(inside, index.name_tokens[places], -1).astype(np.int32)
+
+
+def aligned(name: Prepared, index: Index, matrix: NDArray[np.int32], their_weights: Floats) -> Alignment:
+    """Give every token at most one partner, the most similar pairs first."""
+    rows, width = matrix.shape
+    mine = len(name.tokens)
+    scores = np.zeros((rows, mine, width), np.float32)
+    scratch = np.zeros(len(index.token_weight) + 1, np.float32)
+    for place, expansion in enumerate(name.expansions):
+        scratch[expansion.tokens] = expansion.similarities
+        scores[:, place] = scratch[matrix]
+        scratch[expansion.tokens] = 0
+    _add_initials(name, index, matrix, scores)
+    ours = np.zeros((rows, mine), np.float32)
+    theirs = np.zeros((rows, width), np.float32)
+    partner = np.full((rows, mine), -1, np.float32)
+    initials = np.zeros(rows, np.int8)
+    # A heavier pair goes first where two are equally alike.
+    ranking = scores + np.where(scores > 0, np.float32(0.001) * name.weights[:, None], 0)
+    flat = ranking.reshape(rows, -1)
+    every = np.arange(rows)
+    for _ in range(min(mine, width)):
+        best = flat.argmax(axis=1)
+        found = flat[every, best] > 0
+        if not found.any():
+            break
+        at, one, other = every[found], best[found] // width, best[found] % width
+        value = scores[at, one, other]
+        ours[at, one] = value
+        theirs[at, other] = value
+        partner[at, one] = other
+        initials[at] += value == np.float32(INITIAL)
+        ranking[at, one, :] = 0
+        ranking[at, :, other] = 0
+    _join(name, matrix, ours, theirs, partner)
+    return Alignment(
+        ours=ours, theirs=theirs, partner=partner, initials=initials, their_tokens=matrix, their_weights=their_weights
+    )
+
+
+def _add_initials(name: Prepared, index: Index, matrix: NDArray[np.int32], scores: Floats) -> None:
+    """An initial stands for any token that begins with it, if nothing better does."""
+    single = np.append(index.token_length == 1, False)[matrix]
+    first = np.append(index.token_initial, 0)[matrix]
+    for place, token in enumerate(name.tokens):
+        begins = (first == ord(token[0])) & (matrix >= 0) & (token[0].isalpha())
+        initial = begins & ~single if len(token) == 1 else begins & single
+        if token[0] != "_" and initial.any():
+            scores[:, place] = np.where(initial & (scores[:, place] == 0), INITIAL, scores[:, place])
+
+
+def _join(name: Prepared, matrix: NDArray[np.int32], ours: Floats, theirs: Floats, partner: Floats) -> None:
+    """Two tokens that the other side writes as one match it together."""
+    for one, other, token in name.merged:
+        at, column = np.nonzero(matrix == token)
+        better = ours[at, one] + ours[at, other] < 2 * JOINED
+        at, column = at[better], column[better]
+        ours[at, one] = ours[at, other] = theirs[at, column] = JOINED
+        partner[at, one] = column
+        partner[at, other] = column + 0.5
+    for place, first, second in name.parted:
+        is_first, is_second = matrix == first, matrix == second
+        at = np.flatnonzero(is_first.any(axis=1) & is_second.any(axis=1) & (ours[:, place] < JOINED))
+        start, end = is_first[at].argmax(axis=1), is_second[at].argmax(axis=1)
+        ours[at, place] = theirs[at, start] = theirs[at, end] = JOINED
+        partner[at, place] = start
+
+
+def measured(
+    name: Prepared, index: Index, alignment: Alignment, weak: NDArray[np.uint8], *, flipped: bool = False
+) -> Floats:
+    """The measures, a column for each of `MEASURES`. *flipped*: the name looked for is the list's."""
+    rows = len(alignment.theirs)
+    present = alignment.their_tokens >= 0
+    our_weights = np.broadcast_to(name.weights, (rows, len(name.tokens)))
+    one = _side(alignment.ours, our_weights, np.ones_like(our_weights, bool))
+    other = _side(alignment.theirs, alignment.their_weights, present)
+    ours, theirs = (other, one) if flipped else (one, other)
+    alike, weights = (alignment.ours, our_weights) if flipped else (alignment.theirs, alignment.their_weights)
+    matched = np.where(alike > 0, weights, 0)
+    total = np.maximum(matched.sum(axis=1), 1e-6)
+    columns = np.zeros((rows, len(MEASURES)), np.float32)
+
+    def put(measure: str, values: NDArray[np.generic]) -> None:
+        columns[:, _COLUMN[measure]] = values
+
+    for side, (covered, unmatched, missing, count) in (("ours", ours), ("theirs", theirs)):
+        put(f"covered_{side}", covered)
+        put(f"unmatched_{side}", unmatched)
+        put(f"missing_{side}", missing / 10)
+        put(f"single_{side}", count == 1)
+    put("doubt", (matched * (1 - alike)).sum(axis=1) / total)
+    heavy = weights >= 1.0
+    put("weakest", np.where(heavy & (alike > 0), alike, 1).min(axis=1, initial=1))
+    put("information", (weights * alike**3).sum(axis=1) / 10)
+    put("pairs", ((alike >= _STRONG) & heavy).sum(axis=1))
+    put("initials", alignment.initials)
+    put("weak", weak)
+    put("joined", _joined(name, index, alignment, flipped=flipped))
+    same = np.isclose(ours[0], 1) & np.isclose(theirs[0], 1)
+    put("exact", same & (present.sum(axis=1) == len(name.tokens)) & (len(name.tokens) > 1))
+    _put_organisation(name, index, alignment.their_tokens, columns)
+    return columns
+
+
+def _side(similarities: Floats, weights: Floats, present: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats, Floats]:
+    weights = np.where(present, weights, 0)
+    total = np.maximum(weights.sum(axis=1), 1e-6)
+    alone = np.where(similarities > 0, 0, weights)
+    count = (present & (weights > 1.0)).sum(axis=1)
+    return (
+        (weights * similarities).sum(axis=1) / total,
+        alone.sum(axis=1) / total,
+        alone.max(axis=1, initial=0),
+        count.astype(np.float32),
+    )
+
+
+def _joined(name: Prepared, index: Index, alignment: Alignment, *, flipped: bool) -> Floats:
+    """Similarity of the names without blanks, the person's tokens in the order of their partners on the list."""
+    ours, theirs = [], []
+    written = "".join(_in_order(name.tokens, name.places))
+    for partners, numbers in zip(alignment.partner.tolist(), alignment.their_tokens.tolist(), strict=True):
+        other = [index.tokens[number] for number in numbers if number >= 0]
+        if flipped:
+            wanted = {int(partner): place for place, partner in zip(name.places, partners, strict=True) if partner >= 0}
+            ours.append(written)
+            theirs.append("".join(_in_order(other, [wanted.get(place, _AT_THE_END) for place in range(len(other))])))
+        else:
+            ours.append("".join(_in_order(name.tokens, [place if place >= 0 else _AT_THE_END for place in partners])))
+            theirs.append("".join(_in_order(other, range(len(other)))))
+    return np.asarray(cpdist(ours, theirs, scorer=Indel.normalized_similarity, dtype=np.float32), np.float32)
+
+
+_AT_THE_END: Final = 99
+
+
+def _in_order(tokens: Sequence[str], places: Sequence[float]) -> list[str]:
+    return [token for _, token in sorted(zip(places, tokens, strict=True)) if token[0] != "_"]
+
+
+def _put_organisation(name: Prepared, index: Index, matrix: NDArray[np.int32], columns: Floats) -> None:
+    own_forms = set(filter(is_legal_form, name.tokens))
+    own_numbers = {token for token in name.tokens if token.isdigit()}
+    own_acronym = name.initials
+    for row, numbers in enumerate(matrix.tolist()):
+        tokens = [index.tokens[number] for number in numbers if number >= 0]
+        forms = set(filter(is_legal_form, tokens))
+        columns[row, _COLUMN["forms"]] = bool(own_forms and forms and not own_forms & forms)
+        digits = {token for token in tokens if token.isdigit()}
+        columns[row, _COLUMN["numbers"]] = bool(own_numbers != digits and (own_numbers or digits))
+        columns[row, _COLUMN["acronym"]] = bool(
+            (own_acronym and own_acronym in tokens) or ((theirs := acronym(tokens)) and theirs in name.tokens)
+        )

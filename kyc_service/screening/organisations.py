@@ -1,0 +1,70 @@
+"""What names of organisations are made of besides the part that tells one from another: legal forms and common words.
+
+A legal form becomes the token of its class (`OOO`, `LLC`, `GmbH` → `_llc`), a common word in one of the languages of
+the lists becomes its English one (`завод`, `factory` → `plant`). Both weigh less than what is left.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from kyc_service.screening.words import organisation_words, words
+
+
+def translated(value: str) -> str:
+    """*value* with the Chinese, Japanese and Korean words that companies are named with put into English."""
+    table = organisation_words()
+    return table.ideograph.sub(lambda match: f" {table.ideographs[match[0]]} ", value)
+
+
+def organisation_tokens(name: Sequence[str]) -> list[str]:
+    """The words of *name* with legal forms as their class, common words in English, and fillers dropped."""
+    table, fillers = organisation_words(), words().fillers
+    tokens: list[str] = []
+    at = 0
+    while at < len(name):
+        length = _form_length(name, at)
+        if length:
+            form = table.legal_forms[" ".join(name[at : at + length])]
+            if form not in tokens:
+                tokens.append(form)
+            at += length
+            continue
+        if name[at] not in fillers:
+            tokens.append(meaning(name[at]))
+        at += 1
+    return tokens or list(name)
+
+
+def _form_length(name: Sequence[str], at: int) -> int:
+    table = organisation_words()
+    if name[at] not in table.first_words:
+        return 0
+    for length in range(min(table.longest_form, len(name) - at), 0, -1):
+        if " ".join(name[at : at + length]) in table.legal_forms:
+            return length
+    return 0
+
+
+@lru_cache(maxsize=65_536)
+def meaning(word: str) -> str:
+    """The English of a common word, or the word itself."""
+    table = organisation_words()
+    found = table.meanings.get(word)
+    if found is not None:
+        return found
+    for length in range(len(word), 2, -1):
+        found = table.stems.get(word[:length])
+        if found is not None and (length > 3 or len(word) <= length + 3):
+            return found
+    return word
+
+
+def is_legal_form(token: str) -> bool:
+    """Whether a token is the class of a legal form."""
+    return token[0] == "_"
+
+
+def acronym(tokens: Sequence[str]) -> str:
+    """The first letters of what is not legal form; empty for fewer than three words."""
+    letters = [token[0] for token in tokens if not is_legal_form(token)]
+    return "".join(letters) if len(letters) > 2 else ""
