@@ -1,7 +1,8 @@
 """The one beginning: `build` makes an `App` out of settings, and is the only place that knows every adapter."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import hmac
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -16,8 +17,9 @@ from kyc_service.access.tokens import Verifier
 from kyc_service.application.desk import Desk
 from kyc_service.application.effects import Effects, Patience, utc_now
 from kyc_service.application.files import Cabinet
-from kyc_service.application.ports import Clock, Identity, Screened, Screener, ScreeningUnavailable, Vendor
+from kyc_service.application.ports import Clock, Screener, Vendor
 from kyc_service.application.worker import Doorbell, Pace, Worker
+from kyc_service.documents.countries import alpha_2
 from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import Mode, Terms
 from kyc_service.domain.clearance import ScreeningTerms
@@ -27,6 +29,8 @@ from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.people import DocumentVault, People
 from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
+from kyc_service.screening.lists.library import Watchlists
+from kyc_service.screening.screener import ListScreener
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
@@ -34,6 +38,7 @@ from kyc_service.store.database import Database, dsn, head, migrate
 from kyc_service.store.files import FileRows
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
+from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Simulated
 
@@ -97,21 +102,6 @@ class Made:
     engine: EnginePool
 
 
-class NoLists:
-    """No list is loaded, so nobody is cleared by one."""
-
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
-        """Never an answer.
-
-        Raises:
-            ScreeningUnavailable: always.
-        """
-        del identities, review_from
-        raise ScreeningUnavailable
-
-
-NO_LISTS = NoLists()
-
 # The recipe in docs/vendors.md: an adapter is one module and one line here and one in `AvailableVendors`.
 VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
     AvailableVendors.BUILTIN: lambda made: Builtin(made.engine),
@@ -137,6 +127,8 @@ def refusals(settings: Settings) -> list[str]:
         "KYC_BLOB_URL is not set: production keeps no documents in its state folder; name a bucket or a folder.": (
             settings.blob_url is None
         ),
+        "KYC_WATCHLISTS is not set: production clears nobody by lists that nobody chose; name them, or see "
+        "`kyc lists status`.": not settings.watchlists,
         "KYC_DOCUMENT_ROUTE names a simulated vendor: uploaded documents of real people need a real one.": bool(
             {AvailableVendors.SIMULATED, AvailableVendors.SIMULATED_STANDBY} & set(settings.document_route)
         ),
@@ -164,7 +156,7 @@ async def build(
     settings: Settings,
     *,
     vendors: Mapping[AvailableVendors, Callable[[Made], Vendor]] = VENDORS,
-    screener: Screener = NO_LISTS,
+    screener: Screener | None = None,
     clock: Clock = utc_now,
 ) -> AsyncIterator[App]:
     """A running app; it starts what is embedded, and leaves nothing running behind.
@@ -209,13 +201,23 @@ async def build(
             retries=settings.max_retries,
             base=timedelta(seconds=settings.retry_base_seconds),
         )
+        lists = Watchlists(
+            WatchlistRows(database),
+            settings.home / "watchlists",
+            wanted=settings.watchlists,
+            max_age=timedelta(hours=settings.watchlists_max_age_hours),
+            sample=not settings.production,
+        )
+        asked = screener or ListScreener(
+            lists, digest=_digest(ring_file.index_key("", "screening")), alpha_2=alpha_2, clock=clock
+        )
         effects = Effects(
             store=applications,
             orders=orders,
             people=people,
             files=cabinet,
             vendors=offered,
-            screener=screener,
+            screener=asked,
             patience=patience,
             clock=clock,
         )
@@ -246,8 +248,12 @@ async def build(
             ring=bells.ring,
             bells=bells,
             engine=engine,
-            screener=screener,
+            screener=asked,
         )
+
+
+def _digest(key: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: hmac.digest(key, content, "sha256")
 
 
 def _key_ring(settings: Settings) -> KeyRing:

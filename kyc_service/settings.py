@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     completion_days: int = Field(30, ge=1, description="how long a missing document is waited for")
     retry_base_seconds: float = Field(2, gt=0, description="first back-off of a failed order; doubles, with jitter")
 
+    watchlists: Listed = Field((), description="lists that must be in force; empty: whatever was imported")
+    watchlists_max_age_hours: float = Field(72, gt=0, description="a list that was confirmed longer ago clears nobody")
     screening_review_from: float = Field(
         0.5, ge=0.05, le=0.99, description="probability from which on a match on a list goes to a person"
     )
@@ -85,7 +87,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")
     inline_worker: bool = Field(True, description="development: the API process also works off the orders")
 
-    @field_validator("jwt_algorithms", "sandbox_tenants", "document_route", "sandbox_route", mode="before")
+    @field_validator(
+        "jwt_algorithms", "sandbox_tenants", "watchlists", "document_route", "sandbox_route", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

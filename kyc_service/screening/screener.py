@@ -17,7 +17,6 @@ from kyc_service.screening.query import Query
 GENDERS: Mapping[str, str] = {"M": "male", "F": "female"}
 
 
-
 @record
 class Edition:
     """The index of everything that is in force together."""
@@ -82,7 +81,8 @@ class ListScreener:
             return await asyncio.to_thread(Index.open, path)
         except (FileNotFoundError, IndexUnreadable):
             entries = await self._lists.entries(in_force)
-        built = await asyncio.to_thread(Index.build, entries)
+        versions = {one.source: str(one.version) for one in in_force.lists}
+        built = await asyncio.to_thread(Index.build, entries, versions)
         if in_force.sample:
             return built
         await asyncio.to_thread(built.save, path)
@@ -99,21 +99,18 @@ class ListScreener:
         return Screened(
             basis=Basis(
                 engine=ENGINE_VERSION,
-                lists=tuple(
-                    ListVersion(list=one.source, version=str(one.version)) for one in edition.in_force.lists
-                ),
+                lists=tuple(ListVersion(list=one.source, version=str(one.version)) for one in edition.in_force.lists),
                 review_from=review_from,
             ),
-            possible=tuple(self._possible(edition, identity, match) for identity, match in ranked),
+            possible=tuple(self._possible(identity, match) for identity, match in ranked),
         )
 
-    def _possible(self, edition: Edition, identity: Identity, match: Match) -> Possible:
-        entry = edition.index.entry_of(match.entry_id)
-        told = "\n".join((facts(entry), identity.name, identity.birth_date or "", *identity.nationalities))
+    def _possible(self, identity: Identity, match: Match) -> Possible:
+        told = "\n".join((facts(match.entry), identity.name, identity.birth_date or "", *identity.nationalities))
         numbers = "\n".join(f"{number.country} {number.value}" for number in identity.numbers)
         return Possible(
-            list=entry.source,
-            entry=entry.id,
+            list=match.list_id,
+            entry=match.entry_id,
             probability=match.probability,
             facts=self._digest(f"{told}\n{numbers}\n{identity.sex}".encode()).hex(),
             explanation={**match.explanation, "asked_as": identity.source},
