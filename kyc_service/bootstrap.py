@@ -5,6 +5,7 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import httpx2
 
@@ -39,6 +40,7 @@ from kyc_service.store.files import FileRows
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
 from kyc_service.store.watchlists import WatchlistRows
+from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Simulated
 
@@ -178,9 +180,10 @@ async def build(
         await database.open()
         stack.push_async_callback(database.close)
 
-        ring_file = await asyncio.to_thread(_key_ring, settings)
+        ring = await asyncio.to_thread(_key_ring, settings)
         keys = Keys(database)
-        vault = Vault(KeyFileManager(ring_file, TenantKeys(database)), keys, ring_file)
+        manager = KeyFileManager(ring, TenantKeys(database), reload=lambda: KeyRing.load(key_file(settings)))
+        vault = Vault(manager, keys, ring)
         people = People(vault, keys)
         documents = DocumentVault(
             vault, keys, open_blob_store(settings.blob_url, settings.home / "blobs", _s3(settings))
@@ -242,9 +245,15 @@ async def build(
                 orders,
                 effects,
                 doorbell,
-                Pace(concurrency=settings.worker_concurrency, heartbeat=settings.lease_seconds / 3),
+                Pace(
+                    concurrency=settings.worker_concurrency,
+                    heartbeat=settings.lease_seconds / 3,
+                    tidying=settings.upkeep_seconds,
+                ),
+                Upkeep(database, Retention(orders=timedelta(days=settings.order_retention_days))),
+                clock,
             ),
-            signing_key=ring_file.signing_key("cursor"),
+            signing_key=ring.signing_key("cursor"),
             ring=bells.ring,
             bells=bells,
             engine=engine,
@@ -256,13 +265,17 @@ def _digest(key: bytes) -> Callable[[bytes], bytes]:
     return lambda content: hmac.digest(key, content, "sha256")
 
 
+def key_file(settings: Settings) -> Path:
+    """Where the key ring is: the operator's file, or the one that development makes for itself."""
+    return settings.key_file or settings.home / "keys" / "ring.json"
+
+
 def _key_ring(settings: Settings) -> KeyRing:
-    """The operator's key ring; development makes one for itself."""
+    path = key_file(settings)
     if settings.key_file:
-        return KeyRing.load(settings.key_file)
-    folder = settings.home / "keys"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return KeyRing.load_or_create(folder / "ring.json")
+        return KeyRing.load(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return KeyRing.load_or_create(path)
 
 
 def _s3(settings: Settings) -> S3Options:

@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
     lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")
+    order_retention_days: float = Field(30, gt=0, description="how long a finished order is kept")
+    upkeep_seconds: float = Field(600, gt=0, description="how often a worker removes what is over and expired")
     inline_worker: bool = Field(True, description="development: the API process also works off the orders")
 
     @field_validator(

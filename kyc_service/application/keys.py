@@ -1,6 +1,6 @@
 """The keys under which personal data is sealed, as the database keeps them; `privacy` makes and uses them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -88,6 +88,10 @@ class KeyBatch(Protocol):
         ...
 
 
+class RootRetired(Exception):
+    """A tenant's key was to be stored under a root key that was retired meanwhile."""
+
+
 class TenantKeyStore(Protocol):
     """Keeps the wrapped versions of each tenant's key."""
 
@@ -97,4 +101,28 @@ class TenantKeyStore(Protocol):
 
     async def add(self, key: WrappedTenantKey) -> WrappedTenantKey:
         """Store *key*, unless the tenant has its version: whichever is stored then is returned."""
+        ...
+
+
+class RootStore(Protocol):
+    """The tenant keys of every tenant, as whoever rotates the root key sees them; one rotation at a time."""
+
+    async def wrapped(self) -> Mapping[int, int]:
+        """How many living tenant keys each root key wraps."""
+        ...
+
+    async def retired(self) -> frozenset[int]:
+        """The root keys under which nothing is stored any more."""
+        ...
+
+    async def under(self, roots: Collection[int]) -> Sequence[WrappedTenantKey]:
+        """The living tenant keys under any of these roots, in a fixed order."""
+        ...
+
+    async def replace(self, old: WrappedTenantKey, new: WrappedTenantKey) -> None:
+        """Store *new* in the place of *old*, unless that has changed meanwhile."""
+        ...
+
+    async def retire(self, roots: Collection[int]) -> bool:
+        """From now on nothing can be stored under these roots; False, and no change, if anything still is."""
         ...

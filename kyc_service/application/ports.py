@@ -194,6 +194,18 @@ class Orders(Protocol):
         ...
 
 
+class Housekeeping(Protocol):
+    """Removes what is over and whose time has passed."""
+
+    async def tidy(self, at: datetime) -> int:
+        """Remove a bounded batch; how many rows it was, so that zero means: nothing is left.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        ...
+
+
 class VendorUnavailable(Exception):
     """A vendor gave no usable answer: that is an outage, and never a no."""
 

@@ -1,27 +1,39 @@
 """The worker: leases due orders, carries them out side by side, and survives whatever they do."""
 
 import asyncio
+import random
 from contextlib import suppress
 
 import structlog
 
 from kyc_service.application.effects import Effects, Unfulfillable
-from kyc_service.application.ports import Leased, LeaseLost, Orders, PersonErased, StoreUnavailable, VendorUnavailable
+from kyc_service.application.ports import (
+    Clock,
+    Housekeeping,
+    Leased,
+    LeaseLost,
+    Orders,
+    PersonErased,
+    StoreUnavailable,
+    VendorUnavailable,
+)
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Later
 
 log = structlog.get_logger("kyc.worker")
 
+BREATH = 0.05  # seconds between two batches of upkeep
 GIVEN_UP_AFTER = 20  # failures of a command for later, which no saga waits for
 
 
 @record
 class Pace:
-    """How many orders run at a time, how often leases are renewed, and how long the worker sleeps unbidden."""
+    """How many orders run at a time; the seconds between renewals of a lease, looks unbidden, and rounds of upkeep."""
 
     concurrency: int
     heartbeat: float
     idle: float = 1.0
+    tidying: float = 600.0
 
 
 class Doorbell:
@@ -45,8 +57,18 @@ class Doorbell:
 class Worker:
     """Runs until it is stopped; then it finishes what it holds."""
 
-    def __init__(self, orders: Orders, effects: Effects, bell: Doorbell, pace: Pace) -> None:
+    def __init__(
+        self,
+        orders: Orders,
+        effects: Effects,
+        bell: Doorbell,
+        pace: Pace,
+        housekeeping: Housekeeping,
+        clock: Clock,
+    ) -> None:
         self._orders = orders
+        self._housekeeping = housekeeping
+        self._clock = clock
         self._effects = effects
         self._bell = bell
         self._pace = pace
@@ -60,6 +82,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`. An unreachable database is waited for; what is cancelled goes to another worker."""
+        tidying = asyncio.create_task(self._tidy(), name="upkeep")
         try:
             while not self._stopping:
                 if not await self._take():
@@ -67,8 +90,27 @@ class Worker:
             if self._running:
                 await asyncio.wait(self._running)
         finally:
+            tidying.cancel()
             for task in self._running:
                 task.cancel()
+            with suppress(asyncio.CancelledError):
+                await tidying
+
+    async def _tidy(self) -> None:
+        """Now and then, batch after batch until nothing is left, while the orders go on."""
+        while True:
+            await asyncio.sleep(self._pace.tidying * random.uniform(0.5, 1.5))  # noqa: S311 - spreads workers
+            removed = 0
+            try:
+                while batch := await self._housekeeping.tidy(self._clock()):
+                    removed += batch
+                    await asyncio.sleep(BREATH)
+            except StoreUnavailable:
+                log.warning("database_unavailable")
+            except Exception as error:  # noqa: BLE001 - upkeep can wait, and must not end
+                log.error("upkeep_failed", error=type(error).__name__)  # noqa: TRY400 - as in `_attempt`
+            if removed:
+                log.info("tidied", rows=removed)
 
     async def _take(self) -> bool:
         """Lease as much as there is room for; whether anything was due."""

@@ -8,7 +8,6 @@ import click
 import psycopg
 from alembic.util import CommandError
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
 
 from kyc_service.access.development import DevelopmentKeyRefused
 from kyc_service.access.jwks import KeyAddressRefused
@@ -61,8 +60,6 @@ def failure_of(error: Exception) -> Failure | None:
             return Refused(str(error))
         case StoreUnavailable():
             sentence = "The database does not answer; `kyc doctor` tells more."
-        case DBAPIError(orig=psycopg.OperationalError() as cause):
-            sentence = f"The database cannot be used: {_first_line(str(cause))}"
         case psycopg.OperationalError():
             sentence = f"The database cannot be used: {_first_line(str(error))}"
         case AuthError():

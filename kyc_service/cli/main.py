@@ -20,7 +20,7 @@ COMMANDS: Table = {
     "worker": ("running:worker", "Work off the orders: checks, retries, compensations, timeouts."),
     "migrate": ("running:migrate", "Bring the database to a revision."),
     "token": ("tokens:token", "Print a development token, and nothing else."),
-    "keys": ("tokens:keys", "Make the key ring, without which no personal data can be read."),
+    "keys": ("keyring:keys", "Make the key ring, without which no personal data can be read, and rotate it."),
     "rebuild": ("proving:rebuild", "Fold the log again, and prove that every snapshot equals it."),
     "audit": ("proving:audit", "Prove that nobody has changed the past."),
     "orders": ("orders:orders", "Look at work that is stuck, and have it tried again."),

@@ -1,8 +1,7 @@
-"""`kyc token`, `kyc keys`: what lets somebody in, and what lets anybody read."""
+"""`kyc token`: what lets a developer in."""
 
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import click
 
@@ -38,27 +37,3 @@ def token(*, tenant: str, roles: tuple[str, ...], subject: str, client: str, ttl
     from kyc_service.access.development import DevelopmentIssuer
 
     click.echo(DevelopmentIssuer(present_settings()).issue(tenant, roles, subject, client, ttl))
-
-
-@click.group()
-def keys() -> None:
-    """Make the key ring, without which no personal data can be read.
-
-    Example: kyc keys init /etc/kyc/ring.json
-    """
-
-
-@keys.command("init")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def keys_init(file: Path) -> None:
-    """Make a new key ring at FILE, readable by its owner alone; a file that is there already stays.
-
-    Keep copies of it apart from those of the database: who has both can read everything, and who has lost it can
-    read nothing any more.
-
-    Example: kyc keys init /etc/kyc/ring.json
-    """
-    from kyc_service.privacy.keyfile import KeyRing
-
-    KeyRing.create(file)
-    click.echo(f"kyc: made {file}; name it in KYC_KEY_FILE and keep a copy in a safe place", err=True)

@@ -344,7 +344,10 @@ class BlobStore:
         self._store = store
 
     async def put(self, path: str, chunks: AsyncIterator[bytes], key: DataKey, context: bytes) -> int:
-        """Encrypt and store a file while it comes in; the stored size. If *chunks* raises, nothing is left behind."""
+        """Encrypt and store a file while it comes in; the stored size. If *chunks* raises, nothing is left behind.
+
+        What is stored stays stored when the machine loses its power: a bucket promises that, a folder is asked for it.
+        """
         written = 0
         try:
             async with self._upload(path) as writer, aclosing(_grouped(encrypt(chunks, key, context))) as pieces:
@@ -352,10 +355,20 @@ class BlobStore:
                     with _translated(path):
                         await _seen_through(writer.write(piece))
                     written += len(piece)
+            if isinstance(self._store, LocalStore):
+                await self._on_disk(Path(str(self._store.prefix)), path)
         except asyncio.CancelledError:
             await self.delete(path)  # it was cancelled while the last request went through
             raise
         return written
+
+    async def _on_disk(self, root: Path, path: str) -> None:
+        try:
+            with _translated(path):
+                await _seen_through(asyncio.to_thread(_sync, root, path))
+        except BlobStoreFailed:
+            await self.delete(path)
+            raise
 
     async def get(self, path: str, key: DataKey, context: bytes) -> AsyncGenerator[bytes, None]:
         """The file, each piece verified before it is given on; `TamperError` as soon as one is not what was written."""
@@ -439,11 +452,35 @@ def open_blob_store(url: str | None, folder: Path, s3: S3Options) -> BlobStore:
     address = urlsplit(url or "")
     if not url or (address.scheme == "file" and not address.netloc and address.path):
         place = Path(url2pathname(address.path)) if url else folder
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(place)
         return BlobStore(LocalStore(place))
     if address.scheme == "s3" and address.netloc:
         return BlobStore(_bucket(address.netloc, address.path.strip("/"), s3))
     raise UnknownBlobUrl("The address of the blob store is neither `file:///folder` nor `s3://bucket/prefix`.")
+
+
+def _make_folder(place: Path) -> None:
+    missing = [folder for folder in (place, *place.parents) if not folder.exists()]
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in missing:
+        _sync_one(folder.parent)
+
+
+def _sync(root: Path, path: str) -> None:
+    """Have the file and its name in every folder on the way to *root* on the disk: `obstore` leaves that to chance."""
+    file = root / path
+    for step in (file, *file.parents):
+        _sync_one(step)
+        if step == root:
+            return
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _bucket(name: str, prefix: str, s3: S3Options) -> S3Store:

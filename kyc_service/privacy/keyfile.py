@@ -1,5 +1,6 @@
 """The key-file provider: root keys in a file that only the service's user can read, and the tenant keys under them."""
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -8,11 +9,12 @@ import os
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from kyc_service.application.keys import TenantKeyStore, WrappedTenantKey
+from kyc_service.application.keys import RootRetired, TenantKeyStore, WrappedTenantKey
 from kyc_service.domain.record import record
 from kyc_service.privacy.keys import Wrapped, unwrap_secret, wrap_secret
 from kyc_service.privacy.sealing import KEY_BYTES, DecryptionError, PrivacyError, associated_data, hkdf
@@ -28,6 +30,10 @@ class KeyFileExists(PrivacyError):
 
 class KeyFileMissing(PrivacyError):
     """There is no key file at the place where it is looked for."""
+
+
+class KeyFileFixed(PrivacyError):
+    """The key file cannot be replaced where it is."""
 
 
 class KeyFileExposed(PrivacyError):
@@ -62,13 +68,8 @@ class KeyRing:
         """A new ring in a new file: complete or not there at all, and never in the place of another."""
         ring = cls(roots={1: os.urandom(KEY_BYTES)}, index=os.urandom(KEY_BYTES), signing=os.urandom(KEY_BYTES))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = ring._drafted(path)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(ring._text())
-                file.flush()
-                os.fsync(descriptor)
             # A link, unlike a rename, fails if the name is taken: of N processes that start at once one wins.
             os.link(draft, path)
         except FileExistsError as error:
@@ -77,6 +78,40 @@ class KeyRing:
             draft.unlink()
         _sync_folder(path.parent)
         return ring
+
+    def replace(self, path: Path) -> None:
+        """Take the place of the ring at *path*: at every moment either the old one or this one is there, whole.
+
+        Raises:
+            KeyFileFixed: the file cannot be replaced where it is, for example because it is mounted by itself.
+        """
+        try:
+            before = path.stat()
+            draft = self._drafted(path)
+        except OSError as error:
+            raise KeyFileFixed(f"The key file {path} cannot be replaced: {error.strerror}.") from error
+        try:
+            if os.geteuid() == 0:
+                os.chown(draft, before.st_uid, before.st_gid)  # root rotates, the service's user reads
+            draft.replace(path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise KeyFileFixed(f"The key file {path} cannot be replaced: {error.strerror}.") from error
+        _sync_folder(path.parent)
+
+    def _drafted(self, path: Path) -> Path:
+        """The ring in a new file beside *path*, on the disk."""
+        draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(self._text())
+                file.flush()
+                os.fsync(descriptor)
+        except BaseException:
+            draft.unlink()
+            raise
+        return draft
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -128,6 +163,38 @@ class KeyRing:
         }
         return json.dumps(content, indent=2).encode() + b"\n"
 
+    def with_root(self, version: int) -> Self:
+        """The ring with one more root key, under a version that it never had."""
+        return replace(self, roots={**self.roots, version: os.urandom(KEY_BYTES)})
+
+    def without_roots(self, versions: Collection[int]) -> Self:
+        """The ring without some of its root keys; the newest stays whatever is said."""
+        kept = {version: root for version, root in self.roots.items() if version not in versions}
+        return replace(self, roots={self.newest_root: self.roots[self.newest_root], **kept})
+
+    def rewrapped(self, key: WrappedTenantKey) -> WrappedTenantKey:
+        """The same tenant key under the newest root key."""
+        bound = _root_bound(key.tenant, key.version)
+        return WrappedTenantKey(
+            tenant=key.tenant,
+            version=key.version,
+            root=self.newest_root,
+            wrapped=wrap_secret(self.roots[self.newest_root], self.opened(key), bound),
+        )
+
+    def opened(self, key: WrappedTenantKey) -> bytes:
+        """The tenant key in the clear.
+
+        Raises:
+            ForeignKeyFile: it was wrapped under a root key that this ring does not have.
+        """
+        try:
+            return unwrap_secret(self.roots[key.root], key.wrapped, _root_bound(key.tenant, key.version))
+        except (KeyError, DecryptionError) as error:
+            raise ForeignKeyFile(
+                "The keys in the database were wrapped under another key file than the one that is loaded."
+            ) from error
+
     @property
     def newest_root(self) -> int:
         """The version of the root key that new tenant keys are wrapped under."""
@@ -173,12 +240,22 @@ class _TenantKeys:
 
 
 class KeyFileManager:
-    """The key manager whose root is a key file: tenant keys are stored wrapped, and used in this process."""
+    """The key manager whose root is a key file: tenant keys are stored wrapped, and used in this process.
 
-    def __init__(self, ring: KeyRing, store: TenantKeyStore, clock: Callable[[], float] = time.monotonic) -> None:
+    *reload* reads the file again: an operator may add a root key, and retire another, while the service runs.
+    """
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        store: TenantKeyStore,
+        clock: Callable[[], float] = time.monotonic,
+        reload: Callable[[], KeyRing] | None = None,
+    ) -> None:
         self._ring = ring
         self._store = store
         self._clock = clock
+        self._reload = reload
         self._tenants: OrderedDict[str, _TenantKeys] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -227,8 +304,10 @@ class KeyFileManager:
             stored = await self._store.versions(tenant)  # what is really there, whoever was first
         if not stored:
             raise TenantKeysDestroyed("All versions of this tenant's key were destroyed; nothing is sealed for it.")
+        if any(key.root not in self._ring.roots for key in stored):
+            await self._renew()
         keys = _TenantKeys(
-            secrets={key.version: self._opened(key) for key in stored},
+            secrets={key.version: self._ring.opened(key) for key in stored},
             newest=max(key.version for key in stored),
             read_at=read_at,
         )
@@ -239,17 +318,17 @@ class KeyFileManager:
         return keys
 
     async def _add(self, tenant: str, version: int) -> None:
+        await self._renew()  # so that nothing new goes under a root key that is on its way out
         root = self._ring.newest_root
         wrapped = wrap_secret(self._ring.roots[root], os.urandom(KEY_BYTES), _root_bound(tenant, version))
-        await self._store.add(WrappedTenantKey(tenant=tenant, version=version, root=root, wrapped=wrapped))
-
-    def _opened(self, key: WrappedTenantKey) -> bytes:
         try:
-            return unwrap_secret(self._ring.roots[key.root], key.wrapped, _root_bound(key.tenant, key.version))
-        except (KeyError, DecryptionError) as error:
-            raise ForeignKeyFile(
-                "The keys in the database were wrapped under another key file than the one that is loaded."
-            ) from error
+            await self._store.add(WrappedTenantKey(tenant=tenant, version=version, root=root, wrapped=wrapped))
+        except RootRetired as error:
+            raise ForeignKeyFile("The newest root key of the key file that is loaded was retired.") from error
+
+    async def _renew(self) -> None:
+        if self._reload is not None:
+            self._ring = await asyncio.to_thread(self._reload)
 
 
 def _bound(tenant: str, version: int, context: Mapping[str, str]) -> bytes:

@@ -1,11 +1,15 @@
 """Wrapped keys in PostgreSQL; what is destroyed leaves a tombstone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from kyc_service.application.keys import DataClass, Owner, StoredKey, WrappedTenantKey
+from psycopg import AsyncConnection, Error
+from psycopg.rows import TupleRow
+
+from kyc_service.application.keys import DataClass, Owner, RootRetired, StoredKey, WrappedTenantKey
 from kyc_service.store.database import Database
 
 COLUMNS = "id, subject, class, generation, kek_version, wrapped, destroyed_at"
@@ -37,6 +41,21 @@ ADD_VERSION = """
     values (%s, %s, %s, %s, clock_timestamp())
     on conflict do nothing
 """
+
+ROOT_RETIRED = "KY006"
+ROTATING = 0x6B79_6372  # the advisory lock of whoever rotates the root key of this database
+WRAPPED = "select root, count(*) from tenant_keys where wrapped is not null group by root"
+RETIRED = "select version from retired_roots"
+UNDER = """
+    select tenant, version, root, wrapped from tenant_keys
+    where root = any(%s) and wrapped is not null
+    order by tenant, version
+"""
+REPLACE = """
+    update tenant_keys set root = %s, wrapped = %s
+    where tenant = %s and version = %s and root = %s and wrapped is not null
+"""
+RETIRE = "insert into retired_roots (version) select unnest(%s::integer[]) on conflict do nothing"
 
 
 class Keys:
@@ -103,10 +122,79 @@ class TenantKeys:
         )
 
     async def add(self, key: WrappedTenantKey) -> WrappedTenantKey:
-        """Store *key*, unless the tenant has its version: whichever is stored then is returned."""
+        """Store *key*, unless the tenant has its version: whichever is stored then is returned.
+
+        Raises:
+            RootRetired: nothing is stored under its root key any more.
+        """
         async with self._database.of(key.tenant) as connection:
-            await connection.execute(ADD_VERSION, (key.tenant, key.version, key.root, key.wrapped))
+            try:
+                await connection.execute(ADD_VERSION, (key.tenant, key.version, key.root, key.wrapped))
+            except Error as error:
+                if error.sqlstate == ROOT_RETIRED:
+                    raise RootRetired from error
+                raise
         return next((known for known in await self.versions(key.tenant) if known.version == key.version), key)
+
+
+class RotationRunning(Exception):
+    """Somebody else rotates the root key of this database at the moment."""
+
+
+class Roots:
+    """Keeps the promises of `application.keys.RootStore`, on a connection that sees every tenant."""
+
+    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
+        self._connection = connection
+
+    async def wrapped(self) -> Mapping[int, int]:
+        """How many living tenant keys each root key wraps."""
+        cursor = await self._connection.execute(WRAPPED)
+        return dict(await cursor.fetchall())
+
+    async def retired(self) -> frozenset[int]:
+        """The root keys under which nothing is stored any more."""
+        cursor = await self._connection.execute(RETIRED)
+        return frozenset(row[0] for row in await cursor.fetchall())
+
+    async def under(self, roots: Collection[int]) -> Sequence[WrappedTenantKey]:
+        """The living tenant keys under any of these roots, by tenant and version."""
+        cursor = await self._connection.execute(UNDER, (list(roots),))
+        return [
+            WrappedTenantKey(tenant=tenant, version=version, root=root, wrapped=wrapped)
+            for tenant, version, root, wrapped in await cursor.fetchall()
+        ]
+
+    async def replace(self, old: WrappedTenantKey, new: WrappedTenantKey) -> None:
+        """Store *new* in the place of *old*, unless that has changed meanwhile."""
+        await self._connection.execute(REPLACE, (new.root, new.wrapped, old.tenant, old.version, old.root))
+
+    async def retire(self, roots: Collection[int]) -> bool:
+        """From now on nothing can be stored under these roots; False, and no change, if anything still is.
+
+        The lock waits for whoever is storing a key, so that the last look sees it.
+        """
+        async with self._connection.transaction():
+            await self._connection.execute("lock table tenant_keys in share row exclusive mode")
+            if await self.under(roots):
+                return False
+            await self._connection.execute(RETIRE, (list(roots),))
+        return True
+
+
+@asynccontextmanager
+async def roots(database: Database, *, alone: bool) -> AsyncIterator[Roots]:
+    """The tenant keys of every tenant; *alone*: with the right to rotate, which only one process has at a time.
+
+    Raises:
+        RotationRunning: another process has it.
+    """
+    async with database.system() as connection:
+        if alone:
+            cursor = await connection.execute("select pg_try_advisory_lock(%s)", (ROTATING,))
+            if await cursor.fetchone() != (True,):
+                raise RotationRunning("Somebody else rotates the root key of this database at the moment.")
+        yield Roots(connection)
 
 
 def _stored(tenant: str, row: Sequence[Any]) -> StoredKey:

@@ -1,10 +1,12 @@
 """Pictures over HTTP: what goes in comes out, and nothing else does."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
@@ -30,6 +32,26 @@ def test_an_uploaded_picture_comes_back_as_it_was(api: TestClient, picture: byte
     assert answer.headers["content-security-policy"].startswith("sandbox")
     assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
     assert api.get(stored.headers["location"], headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+
+
+def test_a_picture_is_on_the_disk_before_anything_tells_of_it(
+    api: TestClient, picture: bytes, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        really(descriptor)
+        with psycopg.connect(dsn) as connection:
+            rows = connection.execute("select count(*) from files").fetchone()
+        told.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), rows[0] if rows else -1))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert api.post(FILES, content=picture, headers=JPEG).status_code == 201
+    places = [place for place, _ in told]
+    assert any(place.endswith("/blobs") for place in places)
+    assert len(places) == 5  # the file, three folders, and the folder of all
+    assert {rows for _, rows in told} == {0}
 
 
 @pytest.mark.parametrize(

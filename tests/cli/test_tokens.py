@@ -1,15 +1,10 @@
-"""`kyc token` prints a token that the service accepts, and nothing else; `kyc keys init` makes a ring once."""
+"""`kyc token` prints a token that the service accepts, and nothing else."""
 
-import json
-import stat
 from collections.abc import Callable
-from pathlib import Path
 
 import jwt
 import pytest
 from click.testing import Result
-
-from kyc_service.privacy.keyfile import KeyRing
 
 Kyc = Callable[..., Result]
 
@@ -57,21 +52,3 @@ def test_production_makes_no_tokens(kyc: Kyc) -> None:
     result = kyc("token", KYC_ENV="production")
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
     assert "KYC_JWT_PUBLIC_KEY_URL" in result.stderr
-
-
-def test_a_key_ring_is_made_for_its_owner_alone(kyc: Kyc, tmp_path: Path) -> None:
-    path = tmp_path / "keys" / "ring.json"
-    result = kyc("keys", "init", str(path))
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert KeyRing.load(path).newest_root == 1
-    assert not any(secret in result.output for secret in json.loads(path.read_text())["roots"].values())
-
-
-def test_a_key_ring_is_never_overwritten(kyc: Kyc, tmp_path: Path) -> None:
-    path = tmp_path / "ring.json"
-    kyc("keys", "init", str(path))
-    before = path.read_bytes()
-    result = kyc("keys", "init", str(path))
-    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
-    assert path.read_bytes() == before

@@ -1,6 +1,7 @@
 """Encrypted files in a folder and in a real S3 bucket: the same promises on both."""
 
 import asyncio
+import errno
 import os
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -46,6 +47,49 @@ async def test_a_stored_file_is_read_as_it_was(
     written = await blob_store.put(path, pieces(plain, 65536), key, CONTEXT)
     assert await content(blob_store, path, key) == plain
     assert {name: len(box) for name, box in kept().items()} == {path: written}
+
+
+async def test_a_stored_file_survives_a_loss_of_power(
+    tmp_path: Path, path: str, key: DataKey, pieces: Pieces, synced: list[tuple[Path, int]]
+) -> None:
+    """Its bytes and its name are on the disk, and so is the name of every folder that leads to it."""
+    place = tmp_path / "new" / "blobs"
+    store = open_blob_store(None, place, S3Options())
+    assert {folder for folder, _ in synced} == {tmp_path, place.parent}
+    synced.clear()
+    size = await store.put(path, pieces(bytes(300_000), 65536), key, CONTEXT)
+    file = place / path
+    assert synced[0] == (file, size)  # whole by then
+    folders = [folder for folder, _ in synced[1:]]
+    assert folders == list(file.parents)[: len(Path(path).parts)]
+    assert folders[-1] == place
+
+
+async def test_a_disk_that_fails_keeps_nothing_and_promises_nothing(
+    tmp_path: Path, path: str, key: DataKey, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    store = open_blob_store(None, tmp_path, S3Options())
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(BlobStoreFailed):
+        await store.put(path, pieces(bytes(1000), 65536), key, CONTEXT)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int]]:
+    """What the kernel was asked to have on the disk, and its size at that moment."""
+    asked: list[tuple[Path, int]] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        really(descriptor)
+        asked.append((Path(f"/proc/self/fd/{descriptor}").readlink(), os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return asked
 
 
 async def test_nothing_of_a_file_is_stored_in_the_clear(

@@ -1,0 +1,51 @@
+"""What is over and whose time has passed is removed, a small batch at a time; the log itself is never touched."""
+
+from datetime import datetime, timedelta
+
+from kyc_service.domain.record import record
+from kyc_service.store.database import Database
+
+# Whatever another worker is just removing is left to it.
+ANSWERS = """
+    delete from idempotency
+    where ctid = any(array(
+      select ctid from idempotency
+      where expires_at < %s
+      limit %s
+      for update skip locked
+    ))
+"""
+ORDERS = """
+    delete from orders
+    where ctid = any(array(
+      select ctid from orders
+      where done_at < %s
+      limit %s
+      for update skip locked
+    ))
+"""
+BATCH = 1000  # rows of one statement: some milliseconds, and locks that nobody waits for
+
+
+@record
+class Retention:
+    """For how long finished orders are kept. Answers say themselves when they expire; what was given up stays."""
+
+    orders: timedelta
+    batch: int = BATCH
+
+
+class Upkeep:
+    """Keeps the promises of `application.ports.Housekeeping`."""
+
+    def __init__(self, database: Database, retention: Retention) -> None:
+        self._database = database
+        self._retention = retention
+
+    async def tidy(self, at: datetime) -> int:
+        """Remove one batch of each kind; how many rows it was, so that zero means: nothing is left."""
+        batch = self._retention.batch
+        async with self._database.system() as connection:
+            answers = await connection.execute(ANSWERS, (at, batch))
+            orders = await connection.execute(ORDERS, (at - self._retention.orders, batch))
+        return answers.rowcount + orders.rowcount
