@@ -212,7 +212,7 @@ async def build(
             sample=not settings.production,
         )
         asked = screener or ListScreener(
-            lists, digest=_digest(ring_file.index_key("", "screening")), alpha_2=alpha_2, clock=clock
+            lists, digest=_digest(ring.index_key("", "screening")), alpha_2=alpha_2, clock=clock
         )
         effects = Effects(
             store=applications,
