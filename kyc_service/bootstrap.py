@@ -2,9 +2,10 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -25,6 +26,8 @@ from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import Mode, Terms
 from kyc_service.domain.clearance import ScreeningTerms
 from kyc_service.domain.record import record
+from kyc_service.messaging.brokers import Broker, BrokersRefused, brokers, opened
+from kyc_service.messaging.relay import Relay
 from kyc_service.privacy.blobs import S3Options, open_blob_store
 from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.people import DocumentVault, People
@@ -36,11 +39,14 @@ from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
+from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
+from kyc_service.store.following import Backlog, Batch, Log
+from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.orders import Orders
-from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.store.upkeep import Retention, Upkeep
+from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Simulated
 
@@ -84,6 +90,15 @@ class App:
     bells: Bells
     engine: EnginePool
     screener: Screener
+    log: Log
+    relays: tuple[Relay[Batch], ...]
+    inbox: Inbox
+    feed: Feed
+    clock: Clock
+
+    async def backlogs(self) -> Mapping[str, Backlog]:
+        """How much each broker has not been told yet."""
+        return await self.log.backlogs([relay.name for relay in self.relays]) if self.relays else {}
 
     async def ready(self) -> Mapping[str, Ready]:
         """What has to work before requests are taken."""
@@ -113,9 +128,10 @@ VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
 
 
 def refusals(settings: Settings) -> list[str]:
-    """Why these settings cannot serve real people, one sentence each; nothing for development."""
+    """Why these settings cannot be used, one sentence each; most of them forbid only what development may do."""
+    unusable = _unusable_brokers(settings)
     if not settings.production:
-        return []
+        return unusable
     refused = {
         "KYC_DB_DSN is not set: production does not run on the embedded database; set the URI of your PostgreSQL.": (
             settings.db_dsn is None
@@ -135,7 +151,25 @@ def refusals(settings: Settings) -> list[str]:
             {AvailableVendors.SIMULATED, AvailableVendors.SIMULATED_STANDBY} & set(settings.document_route)
         ),
     }
-    return [sentence for sentence, wrong in refused.items() if wrong]
+    return unusable + [sentence for sentence, wrong in refused.items() if wrong]
+
+
+def _unusable_brokers(settings: Settings) -> list[str]:
+    try:
+        _brokers(settings)
+    except BrokersRefused as error:
+        return [str(error)]
+    return []
+
+
+def _brokers(settings: Settings) -> Sequence[Broker]:
+    return brokers(settings.event_broker_url.get_secret_value()) if settings.event_broker_url else ()
+
+
+def _relays(settings: Settings, log: Log) -> Iterator[Relay[Batch]]:
+    """One for each broker."""
+    for broker in _brokers(settings):
+        yield Relay(broker.name, settings.event_source, partial(log.follow, broker.name), partial(opened, broker))
 
 
 def terms(settings: Settings, tenant: str) -> Terms:
@@ -180,6 +214,9 @@ async def build(
         await database.open()
         stack.push_async_callback(database.close)
 
+        feed = Feed(database, listeners=settings.feed_listeners)
+        stack.push_async_callback(feed.stop)
+
         ring = await asyncio.to_thread(_key_ring, settings)
         keys = Keys(database)
         manager = KeyFileManager(ring, TenantKeys(database), reload=lambda: KeyRing.load(key_file(settings)))
@@ -195,10 +232,11 @@ async def build(
         made = Made(settings=settings, engine=engine)
         offered = {name.value: make(made) for name, make in vendors.items()}
 
-        applications = Applications(database)
-        orders = Orders(database, lease_seconds=settings.lease_seconds)
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
+        log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
+        applications = Applications(database, bells.grown)
+        orders = Orders(database, lease_seconds=settings.lease_seconds)
         patience = Patience(
             call=timedelta(seconds=settings.vendor_timeout_seconds),
             retries=settings.max_retries,
@@ -258,6 +296,11 @@ async def build(
             bells=bells,
             engine=engine,
             screener=asked,
+            log=log,
+            relays=tuple(_relays(settings, log)),
+            inbox=Inbox(database),
+            feed=feed,
+            clock=clock,
         )
 
 

@@ -30,6 +30,14 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class RelayMode(StrEnum):
+    """How the log is followed for the brokers; docs/relay.md compares them."""
+
+    AUTO = "auto"
+    WAL2JSON = "wal2json"
+    TAIL = "tail"
+
+
 Listed = Annotated[tuple[str, ...], NoDecode]
 Route = Annotated[tuple[AvailableVendors, ...], NoDecode]
 
@@ -44,7 +52,13 @@ class Settings(BaseSettings):
 
     db_dsn: SecretStr | None = Field(None, description="PostgreSQL connection URI; empty: the embedded server")
     db_pool_size: int = Field(20, ge=2, le=200, description="database connections of one process")
-    event_broker_url: SecretStr | None = Field(None, description="AMQP or Kafka broker URI; not used yet")
+    event_broker_url: SecretStr | None = Field(
+        None, description="brokers that are told of every event, with commas between them: amqp:// or kafka:// URIs"
+    )
+    event_source: str = Field("/kyc", min_length=1, description="the `source` of every event; never change it")
+    relay: RelayMode = Field(RelayMode.AUTO, description="how the log is followed: wal2json, tail, or what there is")
+    inline_relay: bool = Field(True, description="development: the API process also tells the brokers")
+    feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")

@@ -142,13 +142,20 @@ class Verifier:
         return claims
 
 
+def expires_at(token: str) -> float:
+    """When *token*, which was verified already, expires: in seconds since the epoch."""
+    claims = _json_part(token.split(".")[1])
+    found = claims.get("exp") if isinstance(claims, dict) else None
+    return _seconds(found)
+
+
 def _refusal(error: Exception) -> Refusal:
     return next((refusal for kind, refusal in REFUSALS if isinstance(error, kind)), Refusal.MALFORMED)
 
 
 def _header(token: str) -> tuple[str, str]:
     """The key id and the algorithm that *token* names; whatever else its header offers (`jku`, `jwk`, …) is ignored."""
-    header = _json_header(token)
+    header = _json_part(token.partition(".")[0])
     if not isinstance(header, dict):
         raise AuthError(Refusal.MALFORMED)
     kind = header.get("typ", "jwt")
@@ -162,8 +169,7 @@ def _header(token: str) -> tuple[str, str]:
     return kid, algorithm
 
 
-def _json_header(token: str) -> object:
-    encoded = token.partition(".")[0]
+def _json_part(encoded: str) -> object:
     try:
         decoded: object = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except (ValueError, RecursionError):

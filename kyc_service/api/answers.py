@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from crowdpay_contracts import KycApplication
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from crowdpay_contracts import Evidence, KycApplication, KycEvent
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, RootModel
 
 from kyc_service.api.forms import Applicant
-from kyc_service.domain.application import Awaiting, Evidence
+from kyc_service.domain.application import Awaiting
 
 
 class Answer(BaseModel):
@@ -93,6 +93,10 @@ class ScreeningAnswer(Answer):
     hits: list[PossibleHit] = Field(description="The likeliest first.")
 
 
+class EventBatch(RootModel[list[KycEvent]]):
+    """A piece of the feed, in order: the very events that a broker would bring."""
+
+
 class StoredFile(Answer):
     """What is known of an uploaded file."""
 
@@ -109,11 +113,20 @@ class Health(Answer):
     status: str = Field(examples=["ok"])
 
 
+class Untold(Answer):
+    """What a broker has not been told yet; it says nothing about requests."""
+
+    behind: int = Field(description="How many events; 10000 means at least so many.", ge=0)
+    age_seconds: float = Field(description="How long ago the oldest of them happened.", ge=0)
+    unrouted: int = Field(description="How many events the broker keeps that nobody there has asked for.", ge=0)
+
+
 class Readiness(Answer):
     """Whether requests can be carried out, and by which check not."""
 
     status: str = Field(examples=["ok"])
     checks: dict[str, bool]
+    brokers: dict[str, Untold]
 
 
 class ProblemFault(Answer):

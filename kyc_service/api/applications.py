@@ -45,31 +45,37 @@ DEFAULT_LIMIT, LARGEST_LIMIT = 25, 100
 async def submit(call: Call) -> Response:
     """A new application; with `Prefer: wait`, as soon as it is decided."""
     form = await call.read(forms.NEW_APPLICATION)
-    submission = Submission(
+    seconds, given = patience(call.request)
+    key = headers.idempotency_key(call.request)
+    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=kept) if key else None
+    view = await call.app.desk.submit(call.caller, submission(form), keyed)
+    if isinstance(view, Again):
+        return representation.repeated(view.answer)
+    if seconds:
+        view = await call.app.desk.wait(call.caller.tenant, view.snapshot.id, seconds)
+    return created(view, given)
+
+
+def submission(form: forms.NewApplication) -> Submission:
+    """The form as the desk takes it."""
+    return Submission(
         user_id=form.user_id,
         email=form.email,
         documents=_announced(form.documents),
         applicant=form.applicant.model_dump(mode="json", exclude_none=True) if form.applicant else None,
     )
-    seconds, given = _patience(call.request)
-    key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=_kept) if key else None
-    view = await call.app.desk.submit(call.caller, submission, keyed)
-    if isinstance(view, Again):
-        return representation.repeated(view.answer)
-    if seconds:
-        view = await call.app.desk.wait(call.caller.tenant, view.snapshot.id, seconds)
-    return _created(view, given)
 
 
-def _created(view: View, given: Mapping[str, str] | None = None) -> Response:
+def created(view: View, given: Mapping[str, str] | None = None) -> Response:
+    """The answer to a submission."""
     location = representation.location("applications", view.snapshot.id)
     tag = headers.tag(view.snapshot.version)
     return representation.created(representation.application(view), location, tag, given)
 
 
-def _kept(view: View) -> bytes:
-    return representation.remembered(_created(view))
+def kept(view: View) -> bytes:
+    """The answer to a submission, as it is remembered."""
+    return representation.remembered(created(view))
 
 
 def _announced(documents: Iterable[forms.AnnouncedDocument]) -> tuple[Announced, ...]:
@@ -84,7 +90,8 @@ def same_request(call: Call, body: str) -> bytes:
     return f"{call.request.method} {call.request.url.path}\n{body}".encode()
 
 
-def _patience(request: Request) -> tuple[float, Mapping[str, str] | None]:
+def patience(request: Request) -> tuple[float, Mapping[str, str] | None]:
+    """How many seconds the client would wait, and the header that says so."""
     seconds = headers.wait(request)
     return seconds, {"Preference-Applied": f"wait={seconds:.0f}"} if seconds else None
 
@@ -95,7 +102,7 @@ def _patience(request: Request) -> tuple[float, Mapping[str, str] | None]:
 async def read(call: Call) -> Response:
     """The application as it is now; with `Prefer: wait`, as soon as it is decided."""
     identity = call.identity("application_id", ApplicationNotFound)
-    seconds, given = _patience(call.request)
+    seconds, given = patience(call.request)
     tenant, desk = call.caller.tenant, call.app.desk
     view = await (desk.wait(tenant, identity, seconds) if seconds else desk.get(tenant, identity))
     tag = headers.tag(view.snapshot.version)
@@ -120,9 +127,9 @@ async def history(call: Call) -> Response:
 
 
 def _details(request: Request) -> bool:
-    given = _parameters(request, {"details"}).get("details", ["false"])
+    given = parameters(request, {"details"}).get("details", ["false"])
     if given[0] not in {"true", "false"}:
-        raise _wrong("details", "This is neither true nor false.")
+        raise wrong("details", "This is neither true nor false.")
     return given[0] == "true"
 
 
@@ -131,7 +138,7 @@ def _details(request: Request) -> bool:
 
 async def listed(call: Call) -> Response:
     """The tenant's applications, newest first."""
-    given = _parameters(
+    given = parameters(
         call.request, {"status", "user_id", "created_at.gte", "created_at.lt", "limit", "cursor"}, repeated={"status"}
     )
     one = {name: values[0] for name, values in given.items()}
@@ -140,7 +147,7 @@ async def listed(call: Call) -> Response:
         user_id=_user(one["user_id"]) if "user_id" in one else None,
         created_from=_time("created_at.gte", one),
         created_to=_time("created_at.lt", one),
-        limit=_limit(one["limit"]) if "limit" in one else DEFAULT_LIMIT,
+        limit=limit(one, DEFAULT_LIMIT, LARGEST_LIMIT),
     )
     return await _page(call, page, one.get("cursor"))
 
@@ -191,7 +198,7 @@ def _mark(shown: Sequence[Snapshot]) -> tuple[datetime, UUID]:
     return shown[-1].created_at, shown[-1].id
 
 
-def _parameters(
+def parameters(
     request: Request, known: set[str], repeated: set[str] | frozenset[str] = frozenset()
 ) -> dict[str, list[str]]:
     """The query, when it has nothing that this address does not know.
@@ -207,17 +214,18 @@ def _parameters(
         found.setdefault(name, []).append(value)
     for name, values in found.items():
         if len(values) > 1 and name not in repeated:
-            raise _wrong(name, "This parameter may be given once.")
+            raise wrong(name, "This parameter may be given once.")
     return found
 
 
-def _wrong(parameter: str, detail: str) -> Refused:
+def wrong(parameter: str, detail: str) -> Refused:
+    """The refusal of a query for the sake of one parameter."""
     return Refused("validation_failed", Fault(parameter=parameter, code="invalid_parameter", detail=detail))
 
 
 def _status(value: str) -> str:
     if value not in set(Status):
-        raise _wrong("status", "This is none of the documented statuses.")
+        raise wrong("status", "This is none of the documented statuses.")
     return value
 
 
@@ -225,7 +233,7 @@ def _user(value: str) -> UUID:
     try:
         return UUID(value)
     except ValueError as error:
-        raise _wrong("user_id", "This is not a UUID.") from error
+        raise wrong("user_id", "This is not a UUID.") from error
 
 
 def _time(name: str, given: Mapping[str, str]) -> datetime | None:
@@ -237,12 +245,14 @@ def _time(name: str, given: Mapping[str, str]) -> datetime | None:
             return datetime.fromisoformat(given[name].upper())
     except ValueError:
         pass
-    raise _wrong(name, "This is not a time with its offset, such as 2026-03-02T09:30:00Z.")
+    raise wrong(name, "This is not a time with its offset, such as 2026-03-02T09:30:00Z.")
 
 
-def _limit(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= LARGEST_LIMIT:
-        raise _wrong("limit", f"This is no whole number from 1 to {LARGEST_LIMIT}.")
+def limit(given: Mapping[str, str], usual: int, largest: int) -> int:
+    """How many there may be on a page."""
+    value = given.get("limit", str(usual))
+    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= largest:
+        raise wrong("limit", f"This is no whole number from 1 to {largest}.")
     return int(value)
 
 
@@ -253,14 +263,19 @@ async def amend(call: Call) -> Response:
     """Documents or particulars replaced by a merge patch, while the application may still be changed."""
     identity = call.identity("application_id", ApplicationNotFound)
     patch = await call.read(forms.APPLICATION_PATCH, MERGE_PATCH)
+    view = await call.app.desk.amend(call.caller, identity, amendment(patch, await expected_version(call, identity)))
+    return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
+
+
+def amendment(patch: forms.ApplicationPatch, expected: int | None) -> Amendment:
+    """The patch as the desk takes it, for the version *expected*; None: any."""
     changes: dict[str, object] = forms.APPLICATION_PATCH.dump_python(patch, mode="json", exclude_unset=True)
     changes.pop("documents", None)
-    amendment = Amendment(
+    return Amendment(
         person=(lambda person: merged(person, changes)) if changes else None,
         documents=_announced(patch["documents"]) if "documents" in patch else None,
-        expected=await expected_version(call, identity),
+        expected=expected,
     )
-    return representation.application_answer(await call.app.desk.amend(call.caller, identity, amendment))
 
 
 def merged(target: object, patch: object) -> Any:
@@ -287,12 +302,13 @@ async def review(call: Call) -> Response:
         expected=await expected_version(call, identity),
     )
     key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=_kept_review) if key else None
+    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=kept_as_it_is) if key else None
     view = await call.app.desk.review(call.caller, identity, verdict, keyed)
     return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
 
 
-def _kept_review(view: View) -> bytes:
+def kept_as_it_is(view: View) -> bytes:
+    """An application that was there before, as the answer is remembered."""
     return representation.remembered(representation.application_answer(view))
 
 

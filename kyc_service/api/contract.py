@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from crowdpay_contracts import EventType
+
 from kyc_service.api.headers import LONGEST_WAIT
 from kyc_service.api.problems import KINDS
 from kyc_service.domain.application import Status
@@ -88,6 +90,7 @@ class Success:
     description: str
     schema: str | None = None
     example: object = None
+    media_type: str = "application/json"
     raw: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
 
@@ -171,6 +174,29 @@ PARAMETERS: Mapping[str, Json] = {
         "limit", "How many there are on a page.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 25}
     ),
     "Cursor": _query("cursor", "`next_cursor` of the page before.", {"type": "string", "maxLength": 200}),
+    "After": _query(
+        "after",
+        "Where to go on: the cursor of the `Link` before, or `end` for what is still to come. Without it the feed "
+        "begins with the first event.",
+        {"type": "string", "maxLength": 200},
+    ),
+    "FeedLimit": _query(
+        "limit",
+        "How many events there are in a batch at the most.",
+        {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
+    ),
+    "EventType": _query(
+        "type",
+        "Only events of this type; repeat it for several.",
+        {"type": "array", "items": {"type": "string", "enum": [kind.value for kind in EventType]}},
+        explode=True,
+        example=["KYC_VERIFIED", "KYC_REJECTED"],
+    ),
+    "LastEventId": _header(
+        "Last-Event-ID",
+        "The `id` of the last event that arrived; what browsers send when they connect again. Stronger than `after`.",
+        {"type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_-]*$"},
+    ),
     "Details": _query(
         "details",
         "Also findings and notes; needs the permission to review.",

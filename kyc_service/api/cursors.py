@@ -14,6 +14,7 @@ from kyc_service.domain.record import record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MARK = struct.Struct(">q16s")
+POSITION = struct.Struct(">q")
 TAG_BYTES = 16
 LONGEST = 4 * -(-(MARK.size + TAG_BYTES) // 3)
 
@@ -33,8 +34,7 @@ class Listing:
 def seal(key: bytes, listing: Listing, after: tuple[datetime, UUID]) -> str:
     """The cursor for what comes after *after*."""
     created_at, identity = after
-    mark = MARK.pack((created_at - EPOCH) // timedelta(microseconds=1), identity.bytes)
-    return base64.urlsafe_b64encode(mark + _tag(key, listing, mark)).rstrip(b"=").decode()
+    return _sealed(key, listing, MARK.pack((created_at - EPOCH) // timedelta(microseconds=1), identity.bytes))
 
 
 def open_(key: bytes, listing: Listing, cursor: str) -> tuple[datetime, UUID]:
@@ -43,17 +43,40 @@ def open_(key: bytes, listing: Listing, cursor: str) -> tuple[datetime, UUID]:
     Raises:
         Refused: it was changed, or made for another tenant or other filters.
     """
+    microseconds, identity = MARK.unpack(_opened(key, listing, cursor, MARK.size))
+    return EPOCH + timedelta(microseconds=microseconds), UUID(bytes=identity)
+
+
+def seal_position(key: bytes, listing: Listing, position: int) -> str:
+    """The cursor for what comes after a *position* of the log."""
+    return _sealed(key, listing, POSITION.pack(position))
+
+
+def open_position(key: bytes, listing: Listing, cursor: str) -> int:
+    """The position that *cursor* was made after.
+
+    Raises:
+        Refused: it was changed, or made for another tenant or another list.
+    """
+    position: int = POSITION.unpack(_opened(key, listing, cursor, POSITION.size))[0]
+    return position
+
+
+def _sealed(key: bytes, listing: Listing, mark: bytes) -> str:
+    return base64.urlsafe_b64encode(mark + _tag(key, listing, mark)).rstrip(b"=").decode()
+
+
+def _opened(key: bytes, listing: Listing, cursor: str, size: int) -> bytes:
     try:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refused("cursor_invalid") from error
     if base64.urlsafe_b64encode(content).rstrip(b"=").decode() != cursor:  # the last letter has bits to spare
         raise Refused("cursor_invalid")
-    mark, tag = content[: MARK.size], content[MARK.size :]
-    if len(mark) != MARK.size or not hmac.compare_digest(tag, _tag(key, listing, mark)):
+    mark, tag = content[:size], content[size:]
+    if len(mark) != size or not hmac.compare_digest(tag, _tag(key, listing, mark)):
         raise Refused("cursor_invalid")
-    microseconds, identity = MARK.unpack(mark)
-    return EPOCH + timedelta(microseconds=microseconds), UUID(bytes=identity)
+    return mark
 
 
 def _tag(key: bytes, listing: Listing, mark: bytes) -> bytes:

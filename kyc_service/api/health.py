@@ -6,8 +6,10 @@ from starlette.responses import Response
 from kyc_service.api import representation
 from kyc_service.api.contract import Operation, Success
 from kyc_service.api.routes import PublicRoute
+from kyc_service.application.effects import utc_now
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.bootstrap import App
+from kyc_service.store.following import Backlog
 
 
 async def alive(request: Request) -> Response:
@@ -21,11 +23,18 @@ async def ready(request: Request) -> Response:
     app: App = request.app.state.kyc
     try:
         checks = {name: check.ok for name, check in (await app.ready()).items()}
+        brokers = {name: _untold(backlog) for name, backlog in (await app.backlogs()).items()}
     except StoreUnavailable:
-        checks = {"database": False}
+        checks, brokers = {"database": False}, {}
     ok = all(checks.values())
-    content = {"status": "ok" if ok else "unavailable", "checks": checks}
+    content = {"status": "ok" if ok else "unavailable", "checks": checks, "brokers": brokers}
     return representation.answer(content, 200 if ok else 503, None if ok else {"Retry-After": "2"})
+
+
+def _untold(backlog: Backlog) -> dict[str, float]:
+    """What a broker has not been told yet; a broker that is down keeps no request from being carried out."""
+    age = (utc_now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+    return {"behind": backlog.behind, "age_seconds": round(max(age, 0.0), 3), "unrouted": backlog.unrouted}
 
 
 PUBLIC: tuple[PublicRoute, ...] = (
@@ -53,12 +62,16 @@ PUBLIC: tuple[PublicRoute, ...] = (
                 200: Success(
                     description="It can.",
                     schema="Readiness",
-                    example={"status": "ok", "checks": {"database": True, "migrations": True}},
+                    example={
+                        "status": "ok",
+                        "checks": {"database": True, "migrations": True},
+                        "brokers": {"rabbitmq": {"behind": 2, "age_seconds": 0.004, "unrouted": 0}},
+                    },
                 ),
                 503: Success(
                     description="It cannot, at the moment.",
                     schema="Readiness",
-                    example={"status": "unavailable", "checks": {"database": False}},
+                    example={"status": "unavailable", "checks": {"database": False}, "brokers": {}},
                     headers=("Retry-After",),
                 ),
             },

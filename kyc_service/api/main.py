@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from types import FrameType
 from typing import Protocol
 
 import structlog
@@ -15,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from kyc_service import bootstrap
-from kyc_service.api import applications, documentation, files, health, openapi, problems, screening
+from kyc_service.api import applications, documentation, events, files, health, openapi, problems, screening
 from kyc_service.api.gate import Exchange, Gate
 from kyc_service.api.problems import STATUSES, Refused
 from kyc_service.api.routes import PublicRoute, Route, admit
@@ -25,7 +28,7 @@ from kyc_service.settings import Settings
 
 log = structlog.get_logger("kyc.api")
 
-ROUTES: tuple[Route, ...] = (*applications.ROUTES, *screening.ROUTES, *files.ROUTES)
+ROUTES: tuple[Route, ...] = (*applications.ROUTES, *screening.ROUTES, *files.ROUTES, *events.ROUTES)
 PUBLIC: tuple[PublicRoute, ...] = (
     *health.PUBLIC,
     PublicRoute(path="/openapi.json", handler=documentation.document),
@@ -54,6 +57,7 @@ def create_app(settings: Settings | None = None, build: Build = bootstrap.build)
                 log.warning(sentence)
             api.state.kyc = app = await stack.enter_async_context(build(present))
             await stack.enter_async_context(_background(app))
+            stack.enter_context(_hanging_up(app))
             # What is here now stays: the collector need not look at it again at every turn (a sixth of a request).
             gc.collect()
             gc.freeze()
@@ -122,14 +126,40 @@ def _allowed(request: Request) -> list[str]:
     return sorted(methods)
 
 
+@contextmanager
+def _hanging_up(app: App) -> Iterator[None]:
+    """Let the listeners of the feed go when the process is told to end: the server waits for every open answer."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # nobody tells a thread
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(app.feed.close)
+        if callable(present := before[signal.Signals(number)]):
+            present(number, frame)
+
+    for number in before:
+        signal.signal(number, hang_up)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @asynccontextmanager
 async def _background(app: App) -> AsyncIterator[None]:
-    """Ring for the workers elsewhere; in development, also be one."""
+    """Ring for the workers and relays elsewhere; in development, also be both."""
     tasks = [asyncio.create_task(app.bells.carry(), name="carry the bells")]
-    working = app.settings.inline_worker and not app.settings.production
+    development = not app.settings.production
+    relays = app.relays if development and app.settings.inline_relay else ()
+    working = development and app.settings.inline_worker
     worker = asyncio.create_task(app.worker.run(), name="worker") if working else None
-    if worker:
+    if worker or relays:
         tasks.append(asyncio.create_task(app.bells.listen(), name="listen to the bells"))
+    tasks += [asyncio.create_task(relay.run(), name=f"relay to {relay.name}") for relay in relays]
     try:
         yield
     finally:

@@ -27,6 +27,7 @@ VERSION = "1.0.0"
 TAGS = (
     ("applications", "Applications for verification."),
     ("screening", "Sanctions and PEP lists."),
+    ("events", "What happened, as the rest of the company is told."),
     ("files", "Pictures of documents, kept encrypted."),
     ("health", "For load balancers and people on call."),
 )
@@ -46,6 +47,7 @@ SHAPES: tuple[type, ...] = (
     answers.ApplicationPage,
     answers.History,
     answers.ScreeningAnswer,
+    answers.EventBatch,
     answers.StoredFile,
     answers.Health,
     answers.Readiness,
@@ -123,7 +125,7 @@ def _content(body: Body) -> Json:
 def _success(success: Success) -> Json:
     content: Json = {media: {"schema": {"type": "string", "format": "binary"}} for media in success.raw}
     if success.schema:
-        content["application/json"] = {
+        content[success.media_type] = {
             "schema": {"$ref": f"#/components/schemas/{success.schema}"},
             "example": success.example,
         }

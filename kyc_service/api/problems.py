@@ -128,8 +128,8 @@ KINDS: Mapping[str, Kind] = {
         _kind("method_not_allowed", 405, "Method not allowed", "This address does not offer that method.",
               "Use one of the methods in `Allow`."),
         _kind("not_acceptable", 406, "No acceptable representation",
-              "The file is available as itself, and as JSON that describes it.",
-              "Accept `application/json`, or the type of the file."),
+              "This address offers nothing of the types that the request accepts.",
+              "Accept `application/json`, or one of the types that the documentation of the address names."),
         _kind("application_not_amendable", 409, "Not amendable any more", _text(ApplicationNotAmendable),
               "Read the application: its `status` and `awaiting` say what can be done."),
         _kind("application_not_in_review", 409, "Nothing to review", _text(ApplicationNotInReview),
@@ -166,6 +166,8 @@ KINDS: Mapping[str, Kind] = {
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
               "Try again later with the same `Idempotency-Key`; tell us the `request_id` if it stays."),
         _kind("store_unavailable", 503, "Not available at the moment", _text(StoreUnavailable), _AGAIN),
+        _kind("feed_full", 503, "Too many listeners", "As many clients as can be served are listening to the feed.",
+              "Ask for batches meanwhile, or connect again after `Retry-After` seconds."),
         _kind("files_unavailable", 503, "Not available at the moment", "The store of files does not answer.", _AGAIN),
         _kind("screening_unavailable", 503, "Lists not available", _text(ScreeningUnavailable), _AGAIN),
         _kind("keys_unavailable", 503, "Not available at the moment", _text(KeysUnavailable), _AGAIN),
@@ -202,6 +204,7 @@ STATUSES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed"}
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "contended": {"Retry-After": "1"},
     "store_unavailable": {"Retry-After": "2"},
+    "feed_full": {"Retry-After": "5"},
     "files_unavailable": {"Retry-After": "5"},
     "screening_unavailable": {"Retry-After": "60"},
     "keys_unavailable": {"Retry-After": "5"},
@@ -221,16 +224,23 @@ class Place:
     trace_id: str | None = None
 
 
+def kind_of(error: Exception) -> Kind:
+    """The kind of problem that *error* is."""
+    if isinstance(error, Refused | AuthError):
+        return KINDS[error.code]
+    return KINDS[ERRORS.get(type(error), "internal_error")]
+
+
 def answer(error: Exception, place: Place) -> Response:
     """The problem that *error* is to a client; whatever is not in the tables is our own mistake."""
     match error:
-        case Refused(code=code, faults=faults, headers=headers):
-            return problem(KINDS[code], place, faults, headers)
+        case Refused(faults=faults, headers=headers):
+            return problem(kind_of(error), place, faults, headers)
         case AuthError(code=code):
             challenge = f'Bearer realm="kyc", error="invalid_token", error_description="{code}"'
-            return problem(KINDS[code], place, headers={"WWW-Authenticate": challenge})
+            return problem(kind_of(error), place, headers={"WWW-Authenticate": challenge})
         case _:
-            return problem(KINDS[ERRORS.get(type(error), "internal_error")], place)
+            return problem(kind_of(error), place)
 
 
 def problem(kind: Kind, place: Place, faults: Sequence[Fault] = (), headers: Mapping[str, str] = NOTHING) -> Response:

@@ -121,7 +121,7 @@ async def admit(request: Request, action: str) -> Call:
         KeysUnavailable: nobody can tell at the moment.
     """
     app: App = request.app.state.kyc
-    token = _bearer(request)
+    token = bearer(request.headers.get("authorization", ""))
     principal = app.verifier.cached(token) or await app.verifier.verify(token)
     exchange: Exchange = request.scope["kyc.exchange"]
     exchange.tenant = principal.tenant
@@ -129,15 +129,19 @@ async def admit(request: Request, action: str) -> Call:
     return Call(
         request=request,
         app=app,
-        caller=Caller(
-            tenant=principal.tenant,
-            # a token may name people by their addresses, and what is stored outlives them
-            client=app.people.pseudonym(principal.tenant, principal.client),
-            actor=app.people.pseudonym(principal.tenant, principal.subject),
-            request=exchange.request_id,
-            trace=exchange.trace,
-        ),
+        caller=caller_of(app, principal, exchange.request_id, exchange.trace),
         principal=principal,
+    )
+
+
+def caller_of(app: App, principal: Principal, request: str, trace: str | None) -> Caller:
+    """The principal as the desk knows them: a token may name people by their addresses, and what is stored lasts."""
+    return Caller(
+        tenant=principal.tenant,
+        client=app.people.pseudonym(principal.tenant, principal.client),
+        actor=app.people.pseudonym(principal.tenant, principal.subject),
+        request=request,
+        trace=trace,
     )
 
 
@@ -153,8 +157,13 @@ def permitted(app: App, principal: Principal, action: str) -> bool:
     return app.policy.decide(question).allow
 
 
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+def bearer(given: str) -> str:
+    """The access token in what an `Authorization` header says.
+
+    Raises:
+        Refused: there is none.
+    """
+    scheme, _, token = given.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused("token_missing")
     return token.strip()
@@ -182,19 +191,20 @@ def refuse_larger(request: Request, limit: int, code: str) -> None:
         raise Refused(code)
 
 
-def refusal(error: ValidationError) -> Refused:
-    """What is wrong with a body, without what it said."""
+def refusal(error: ValidationError, root: str = "") -> Refused:
+    """What is wrong with a body that stands at the pointer *root*, without what it said."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if any(entry["type"] == "json_invalid" for entry in found):
         return Refused("json_invalid")
-    return Refused("validation_failed", *(_fault(entry) for entry in found[:50]))
+    return Refused("validation_failed", *(_fault(entry, root) for entry in found[:50]))
 
 
-def _fault(entry: ErrorDetails) -> Fault:
+def _fault(entry: ErrorDetails, root: str) -> Fault:
     code, detail = FAULTS.get(entry["type"], OTHERWISE)
     # The name of an unknown member is something that was sent, too: point to where it stands.
     place = entry["loc"][:-1] if entry["type"] == "extra_forbidden" else entry["loc"]
-    return Fault(pointer="#" + "".join(f"/{_escaped(step)}" for step in place), code=code, detail=detail)
+    pointer = "".join(f"/{_escaped(step)}" for step in place)
+    return Fault(pointer=f"#{root}{pointer}", code=code, detail=detail)
 
 
 def _escaped(step: str | int) -> str:

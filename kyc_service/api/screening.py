@@ -6,10 +6,10 @@ from uuid import UUID
 from starlette.responses import Response
 
 from kyc_service.api import forms, headers, representation
-from kyc_service.api.applications import FOUND, ONE, PATH, expected_version, same_request
+from kyc_service.api.applications import FOUND, ONE, PATH, expected_version, kept_as_it_is, same_request
 from kyc_service.api.contract import DOUBTED, HIT, KEYED, READING, VERIFIED, Body, Json, Operation, Success
 from kyc_service.api.routes import JSON, Call, Route
-from kyc_service.application.desk import Again, HitVerdict, Keyed, View
+from kyc_service.application.desk import Again, HitVerdict, Keyed
 from kyc_service.application.ports import Identity, Number, Screened
 from kyc_service.domain.application import ApplicationNotFound, HitNotFound
 from kyc_service.domain.clearance import HitDecision
@@ -67,13 +67,9 @@ async def decide(call: Call) -> Response:
         expected=await expected_version(call, application),
     )
     key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=_kept) if key else None
+    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=kept_as_it_is) if key else None
     view = await call.app.desk.decide_hit(call.caller, application, verdict, keyed)
     return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
-
-
-def _kept(view: View) -> bytes:
-    return representation.remembered(representation.application_answer(view))
 
 
 ROUTES: tuple[Route, ...] = (

@@ -157,6 +157,14 @@ class AnswerErased(Exception):
 class DeskStore(Store, Protocol):
     """What the desk needs of the store beyond loading and appending."""
 
+    async def remember(self, tenant: str, subject: UUID, answered: Answered) -> None:
+        """Keep the answer to a request that changed nothing.
+
+        Raises:
+            AnsweredBefore: the idempotency key is taken.
+        """
+        ...
+
     async def prepare(
         self, tenant: str, client: str, key: str | None, subject: UUID, files: Sequence[UUID], now: datetime
     ) -> Prepared:
@@ -209,7 +217,7 @@ class Desk:
                 cause=_cause(caller, stream),
                 email_index=self._people.index(caller.tenant, submission.email),
                 key=unlocked.new,
-                answer=self._answering(caller, keyed, unlocked, person),
+                answer=self._answering(caller, keyed, unlocked, person, now),
             )
             try:
                 handled = await handle(self._store, task, now, fresh=True)
@@ -219,23 +227,30 @@ class Desk:
             return View(snapshot=handled.snapshot, person=person)
         raise VersionConflict
 
-    async def amend(self, caller: Caller, application: UUID, amendment: Amendment) -> View:
-        """Replace documents or particulars.
+    async def amend(
+        self, caller: Caller, application: UUID, amendment: Amendment, keyed: Keyed | None = None
+    ) -> View | Again:
+        """Replace documents or particulars; the same keyed request again gives the same answer.
 
         Raises:
-            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing, PersonErased
+            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing, KeyReused, PersonErased
         """
         for _ in range(TRIES):
             now = self._clock()
             found = await self._found(caller.tenant, application)
+            prepared = await self._prepared(caller, found, amendment, keyed, now)
+            if keyed and prepared.remembered:
+                return await self._again(caller, keyed, prepared.remembered)
             if amendment.expected not in (None, found.version):
                 raise StaleVersion
             person = await self._opened(found)
             if person is None:
                 raise PersonErased
             changed = amendment.person(person) if amendment.person else person
+            unlocked = await self._people.unlock(caller.tenant, found.state.user_id, prepared.key) if keyed else None
+            announced = amendment.documents
             command = AmendApplication(
-                documents=await self._announced(caller, found, amendment.documents, now),
+                documents=None if announced is None else _documents(announced, prepared.uploaded),
                 person=await self._sealed(found, changed) if changed != person else None,
             )
             task = Task(
@@ -245,9 +260,14 @@ class Desk:
                 cause=_cause(caller, application),
                 expected=found.version,
                 email_index=self._people.index(caller.tenant, str(changed["email"])),
+                answer=self._answering(caller, keyed, unlocked, changed, now) if unlocked else None,
             )
             try:
                 handled = await handle(self._store, task, now)
+                if task.answer and not handled.events:
+                    await self._store.remember(caller.tenant, found.state.user_id, task.answer(handled))
+            except AnsweredBefore:
+                continue  # the same request was a moment faster: give its answer
             except StaleVersion:
                 if amendment.expected is not None:
                     raise
@@ -314,7 +334,7 @@ class Desk:
             command=command(unlocked.seal(application, {"note": verdict.note}) if verdict.note else None),
             cause=_cause(caller, application),
             expected=verdict.expected,
-            answer=self._answering(caller, keyed, unlocked, person),
+            answer=self._answering(caller, keyed, unlocked, person, now),
         )
         try:
             handled = await handle(self._store, task, now)
@@ -385,17 +405,24 @@ class Desk:
     async def _sealed(self, found: Snapshot, person: Mapping[str, object]) -> Sealed:
         return await self._people.seal(found.tenant, found.state.user_id, found.id, person)
 
-    async def _announced(
-        self, caller: Caller, found: Snapshot, announced: tuple[Announced, ...] | None, now: datetime
-    ) -> tuple[Document, ...] | None:
-        if announced is None:
-            return None
-        files = [document.file_id for document in announced]
-        prepared = await self._store.prepare(caller.tenant, caller.client, None, found.state.user_id, files, now)
-        return _documents(announced, prepared.uploaded)
+    async def _prepared(
+        self, caller: Caller, found: Snapshot, amendment: Amendment, keyed: Keyed | None, now: datetime
+    ) -> Prepared:
+        """What an amendment has to know; the store is asked only if there is anything to know."""
+        if keyed is None and amendment.documents is None:
+            return Prepared(remembered=None, key=None, uploaded=frozenset())
+        files = [document.file_id for document in amendment.documents or ()]
+        return await self._store.prepare(
+            caller.tenant, caller.client, keyed.key if keyed else None, found.state.user_id, files, now
+        )
 
     def _answering(
-        self, caller: Caller, keyed: Keyed | None, unlocked: Unlocked, person: Mapping[str, object] | None
+        self,
+        caller: Caller,
+        keyed: Keyed | None,
+        unlocked: Unlocked,
+        person: Mapping[str, object] | None,
+        now: datetime,
     ) -> Callable[[Handled], Answered] | None:
         """How the answer is remembered, in the same commit as the outcome; nothing is for a request without a key."""
         if keyed is None:
@@ -410,7 +437,7 @@ class Desk:
                 fingerprint=self._people.fingerprint(caller.tenant, keyed.request),
                 entry=entry,
                 response=unlocked.seal_answer(entry, body),
-                expires_at=handled.snapshot.updated_at + ANSWERS_ARE_KEPT,
+                expires_at=now + ANSWERS_ARE_KEPT,
             )
 
         return answered

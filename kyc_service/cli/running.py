@@ -1,4 +1,4 @@
-"""`kyc serve`, `kyc worker`, `kyc migrate`: the processes of the service."""
+"""`kyc serve`, `kyc worker`, `kyc relay`, `kyc migrate`: the processes of the service."""
 
 import asyncio
 import os
@@ -142,6 +142,33 @@ async def _work(app: "App") -> None:
     await asyncio.gather(*bells, return_exceptions=True)
     if not working.cancelled():
         working.result()
+
+
+@click.command()
+def relay() -> None:
+    """Tell the brokers of KYC_EVENT_BROKER_URL what the log says, in order, and never leave anything out.
+
+    Any number of relays may run: one at a time tells a broker, and another takes over within seconds when it dies.
+
+    Example: kyc relay
+    """
+    with_app(_relay)
+
+
+async def _relay(app: "App") -> None:
+    if not app.relays:
+        raise Failure("There is no broker to tell: set KYC_EVENT_BROKER_URL.")
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in STOPPING:
+        loop.add_signal_handler(name, stopped.set)
+    tasks = [asyncio.create_task(relay.run(), name=f"relay to {relay.name}") for relay in app.relays]
+    tasks.append(asyncio.create_task(app.bells.listen(), name="listen to the bells"))
+    click.echo(f"kyc: telling {', '.join(relay.name for relay in app.relays)}", err=True)
+    await stopped.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @click.command()

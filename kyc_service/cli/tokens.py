@@ -30,7 +30,8 @@ def lifetime(ctx: click.Context, option: click.Parameter, value: str) -> timedel
 def token(*, tenant: str, roles: tuple[str, ...], subject: str, client: str, ttl: timedelta) -> None:
     """Print a development token, and nothing else. Production does not accept it, and refuses to make one.
 
-    The roles are those of kyc_service/access/policies/data.json: submitter, reader, reviewer, auditor.
+    The roles are those of kyc_service/access/policies/data.json: submitter, reader, reviewer, auditor,
+    subscriber.
 
     Example: export ACCESS_TOKEN=$(kyc token --role submitter --role reviewer)
     """

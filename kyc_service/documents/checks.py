@@ -16,7 +16,7 @@ from kyc_service.documents.transliteration import Likeness, Name, same_name
 from kyc_service.domain.findings import Category, Field, Finding, Measured, Outcome, Severity
 from kyc_service.domain.record import record
 
-# The first letters of the document codes that a kind of document may bear (Doc 9303-4 to -7).
+# The first letters of the document codes that a kind of document may bear (Doc 9303-4 to -7, ISO/IEC 18013).
 CODES: Mapping[str, str] = {
     "PASSPORT": "P",
     "NATIONAL_ID": "IAC",
@@ -24,6 +24,8 @@ CODES: Mapping[str, str] = {
     "PASSPORT_CARD": "IC",
     "RESIDENCE_PERMIT": "IAC",
     "VISA": "V",
+    "DRIVING_LICENCE": "D",
+    "DRIVERS_LICENSE": "D",
 }
 BLURRED = 90.0  # measured: below this the text becomes unreadable
 SOFT = 150.0
@@ -55,7 +57,7 @@ class Declared:
     number: str | None = None
 
 
-def examine(reading: Reading, declared: Declared, announced: Announced, today: date) -> tuple[Finding, ...]:
+def examine(reading: Reading, declared: Declared, announced: Announced | None, today: date) -> tuple[Finding, ...]:
     """Everything that was looked at in the document, and how it came out."""
     return (*_examined(reading, declared, announced, today), *_not_looked_at())
 
@@ -98,12 +100,12 @@ def _written(born: BirthDate) -> str:
     return f"{year}-{month}-{day}"
 
 
-def _examined(reading: Reading, declared: Declared, announced: Announced, today: date) -> Iterator[Finding]:
+def _examined(reading: Reading, declared: Declared, announced: Announced | None, today: date) -> Iterator[Finding]:
     if reading.refused:
         yield _finding("image.usable", Category.IMAGE, Outcome.UNCLEAR, reading.refused)
         return
     yield _finding("image.usable", Category.IMAGE, Outcome.PASS)
-    if announced.doc_type not in CODES:
+    if announced and announced.doc_type not in CODES:
         yield _finding("document.supported", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_UNSUPPORTED")
         return
     found = reading.zone
@@ -114,8 +116,9 @@ def _examined(reading: Reading, declared: Declared, announced: Announced, today:
     yield from _sharp(reading)
     yield _certain(found)
     yield _unambiguous(found)
-    yield _kind(found, announced)
-    yield _issuer(found, announced)
+    if announced:
+        yield _kind(found, announced)
+        yield _issuer(found, announced)
     yield _expiry(found, today)
     yield _birth(found, today)
     yield _name(found, declared)
@@ -230,9 +233,9 @@ def _expiry(found: Deciphered, today: date) -> Finding:
 
 def _birth(found: Deciphered, today: date) -> Finding:
     born = birth_date(found.zone.birth, today)
-    if born is None:
+    if born is None and found.zone.birth:
         return _finding("document.birth_date", Category.DATA_VALIDATION, Outcome.WARN, "DATA_DOB_INVALID")
-    if born.year is None:
+    if born is None or born.year is None:
         return _finding("document.birth_date", Category.DATA_VALIDATION, Outcome.WARN, "DATA_DOB_MISSING")
     return _finding("document.birth_date", Category.DATA_VALIDATION, Outcome.PASS)
 
@@ -277,6 +280,8 @@ def _born(found: Deciphered, declared: Declared, today: date) -> Finding:
     if declared.birth_date is None:
         return _not_compared("data.birth_date")
     born = birth_date(found.zone.birth, today)
+    if not found.zone.birth:
+        return _not_compared("data.birth_date")
     said = declared.birth_date
     if born is None or born.year is None:
         return _finding("data.birth_date", Category.DATA_COMPARISON, Outcome.WARN, "DATA_DOB_MISMATCH")
@@ -290,7 +295,7 @@ def _born(found: Deciphered, declared: Declared, today: date) -> Finding:
 
 
 def _nationality(found: Deciphered, declared: Declared) -> Finding:
-    if declared.nationality is None:
+    if declared.nationality is None or not found.zone.nationality:
         return _not_compared("data.nationality")
     printed, said = alpha_2(found.zone.nationality), alpha_2(declared.nationality)
     if printed is None or said is None:

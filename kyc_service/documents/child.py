@@ -21,17 +21,24 @@ PR_SET_PDEATHSIG = 1
 LENGTH = struct.Struct(">I")
 READY = b"ready"
 MISSING = b"missing"
+DESCRIBE = " faces"  # behind the media type: faces are to be described, which somebody consented to
 
 Reader = Callable[[bytes, str], bytes]  # a picture and its media type in, a reading as JSON out
 
 
 def engine() -> Reader:
     """The reader of the engine, its models loaded; `EngineNotInstalled` where the extra is missing."""
-    from kyc_service.documents.ocr import TextReader  # noqa: PLC0415 - the service imports this module too
-    from kyc_service.documents.reading import read  # noqa: PLC0415
+    from kyc_service.documents.faces import FaceFinder  # noqa: PLC0415 - the service imports this module too
+    from kyc_service.documents.ocr import TextReader  # noqa: PLC0415
+    from kyc_service.documents.reading import FaceSearch, read  # noqa: PLC0415
 
-    reader = TextReader()
-    return lambda picture, media_type: dump(read(reader, picture, media_type))
+    reader, finder = TextReader(), FaceFinder()
+
+    def reading(picture: bytes, asked: str) -> bytes:
+        media_type = asked.removesuffix(DESCRIBE)
+        return dump(read(reader, picture, media_type, FaceSearch(finder=finder, describe=asked.endswith(DESCRIBE))))
+
+    return reading
 
 
 def main(load: Callable[[], Reader] = engine) -> int:

@@ -7,6 +7,7 @@ document must not be approved on a guess. Names have no check digit: nothing her
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import combinations, islice, product
 from math import log10
@@ -23,7 +24,7 @@ from kyc_service.documents.mrz import (
     Span,
     Zone,
     check_digits,
-    parse,
+    parse_as,
 )
 from kyc_service.domain.record import record
 
@@ -66,6 +67,7 @@ class Deciphered:
     alternatives: int = 0
     mended: int = 0
     sure: tuple[tuple[str, float], ...] = ()
+    rows: tuple[int, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -74,8 +76,8 @@ class Deciphered:
 
     def guessed(self, field: str) -> bool:
         """Whether a character of *field*, or of its check digit, was replaced."""
-        span = LAYOUTS[self.zone.format].spans[field]
-        return any(r == span.row and span.start <= c <= span.stop for r, c in self.repaired)
+        span = LAYOUTS[self.zone.format].spans.get(field)
+        return span is not None and any(r == span.row and span.start <= c <= span.stop for r, c in self.repaired)
 
 
 LOOKALIKES: Mapping[str, str] = {  # what the readers of OCR-B confuse
@@ -104,7 +106,11 @@ CODES: Mapping[Format, str] = {  # the first letter of the document code (Doc 93
     Format.TD3: "P",
     Format.MRVA: "V",
     Format.MRVB: "V",
+    Format.FRENCH_ID: "I",
+    Format.LICENCE: "D",
+    Format.FRENCH_LICENCE: "D",
 }
+OWN_LAYOUT = frozenset({(Format.LICENCE, "FRA")})  # issuers that do not use the general layout
 MOST_TOO_LONG = 4  # a line longer than that belongs to another format
 MOST_SWAPS = 4
 MOST_OPTIONS = 24  # the cheapest swaps, of which combinations are tried
@@ -133,7 +139,7 @@ def decipher(rows: Sequence[Row]) -> Deciphered | None:
             for candidate in islice(product(*options), MOST_FITS):
                 found = _settle(kind, candidate)
                 if found and (best is None or found.rank < best.rank):
-                    best = found
+                    best = replace(found, zone=replace(found.zone, rows=chosen))
     return best.zone if best else None
 
 
@@ -239,7 +245,7 @@ def _settle(kind: Format, fits: Sequence[_Fit]) -> _Settled | None:
 def _finished(draft: _Draft, lines: tuple[str, ...], *, cost: float, alternatives: int) -> _Settled:
     swapped = {(r, c) for r, c in _places(draft.kind) if lines[r][c] != draft.lines[r][c]}
     zone = Deciphered(
-        zone=parse(lines),
+        zone=parse_as(draft.kind, lines),
         repaired=tuple(sorted(draft.repaired | swapped)),
         alternatives=alternatives,
         mended=draft.mended,
@@ -266,13 +272,26 @@ def _by_grammar(kind: Format, fits: Sequence[_Fit]) -> _Draft | None:
     if rows[0][0] not in CODES[kind]:
         return None
     for name in ("issuer", "nationality"):
-        _known_state(rows, layout.spans[name], repaired)
-    mended = sum(fit.mended for fit in fits) + _swept(rows, layout.spans["names"], repaired)
+        if name in layout.spans:
+            _known_state(rows, layout.spans[name], repaired)
+    if not _issued_so(kind, rows):
+        return None
+    swept = _swept(rows, layout.spans["names"], repaired) if "names" in layout.spans else 0
+    mended = sum(fit.mended for fit in fits) + swept
     sure = tuple(
         (name, round(min(glyph.likely for glyph in fits[span.row].glyphs[span.start : span.stop]), 4))
         for name, span in layout.spans.items()
     )
     return _Draft(kind=kind, lines=tuple(rows), repaired=frozenset(repaired), mended=mended, sure=sure)
+
+
+def _issued_so(kind: Format, rows: Sequence[str]) -> bool:
+    """Whether the issuer is one that uses the layout of *kind*."""
+    issuer = rows[0][2:5].rstrip(FILLER)
+    national = LAYOUTS[kind].issuer
+    if kind in {Format.LICENCE, Format.FRENCH_LICENCE} and issuer not in STATES:  # a single line needs a better proof
+        return False
+    return (national is None or issuer == national) and (kind, issuer) not in OWN_LAYOUT
 
 
 def _coerced(glyph: Glyph, mask: str) -> str | None:
@@ -342,7 +361,7 @@ def _covered(kind: Format, name: str) -> frozenset[Place]:
     layout = LAYOUTS[kind]
     if name == "composite":
         places = {(span.row, c) for span in layout.composite for c in range(span.start, span.stop)}
-        return frozenset(places | {(1, layout.width - 1)})
+        return frozenset(places | {(layout.signed, layout.width - 1)})
     span = layout.spans[name]
     places = {(span.row, c) for c in range(span.start, span.stop + 1)}
     if name == "number" and kind in LONG_NUMBERS:

@@ -1,7 +1,9 @@
-"""The machine-readable zone of travel documents, pure: written, parsed, and made out of doubtful readings.
+"""The machine-readable zone of identity documents, pure: written and parsed.
 
 The layouts are those of ICAO Doc 9303: part 5 (TD1, 3×30), part 6 (TD2, 2×36), part 4 (TD3, 2×44) and part 7 (visas
-MRV-A, 2×44, and MRV-B, 2×36); characters and check digits are those of part 3, §4.
+MRV-A, 2×44, and MRV-B, 2×36); characters and check digits are those of part 3, §4. Three national ones use the same
+alphabet and check digits: the French identity card of 1988 to 2021 (2×36), and the line on driving licences (1×30,
+ISO/IEC 18013), of which only the French fill is public.
 Names have no check digit: nothing here can tell that a name was misread.
 """
 
@@ -30,6 +32,9 @@ class Format(StrEnum):
     TD3 = "TD3"
     MRVA = "MRVA"
     MRVB = "MRVB"
+    FRENCH_ID = "FRENCH_ID"
+    LICENCE = "LICENCE"
+    FRENCH_LICENCE = "FRENCH_LICENCE"
 
 
 @record
@@ -43,11 +48,16 @@ class Span:
 
 @record
 class Layout:
-    """Where everything stands. *masks* says per character what may stand there: see `ALLOWED`."""
+    """Where everything stands. *masks* says per character what may stand there: see `ALLOWED`.
+
+    *signed* is the row whose last character is the digit over *composite*; *issuer* is the only one to use the layout.
+    """
 
     masks: tuple[str, ...]
     spans: Mapping[str, Span]
     composite: tuple[Span, ...]
+    signed: int = 1
+    issuer: str | None = None
 
     @property
     def width(self) -> int:
@@ -110,11 +120,49 @@ LAYOUTS: Mapping[Format, Layout] = {
     Format.TD3: _two_rows(44, "X" * 14 + "EC", _span(1, 28, 42), (_span(1, 0, 10), _span(1, 13, 20), _span(1, 21, 43))),
     Format.MRVA: _two_rows(44, "X" * 16, _span(1, 28, 44), ()),
     Format.MRVB: _two_rows(36, "X" * 8, _span(1, 28, 36), ()),
+    Format.FRENCH_ID: Layout(  # the number is year and month of issue, department, and a running number
+        masks=("L" * 5 + "N" * 25 + "X" * 6, "DDDD" + "XXX" + "DDDDD" + "C" + "N" * 14 + "D" * 6 + "C" + "S" + "C"),
+        spans={
+            "code": _span(0, 0, 2),
+            "issuer": _span(0, 2, 5),
+            "names": _span(0, 5, 30),
+            "optional": _span(0, 30, 36),
+            "number": _span(1, 0, 12),
+            "given": _span(1, 13, 27),
+            "birth": _span(1, 27, 33),
+            "sex": _span(1, 34, 35),
+        },
+        composite=(_span(0, 0, 36), _span(1, 0, 35)),
+        issuer="FRA",
+    ),
+    Format.LICENCE: Layout(  # what stands between the state and the digit is the issuer's affair
+        masks=("L" + "X" + "LLL" + "X" * 24 + "C",),
+        spans={"code": _span(0, 0, 2), "issuer": _span(0, 2, 5), "optional": _span(0, 5, 29)},
+        composite=(_span(0, 0, 29),),
+        signed=0,
+    ),
+    Format.FRENCH_LICENCE: Layout(
+        masks=("L" + "X" + "LLL" + "X" * 9 + "C" + "D" * 6 + "N" * 8 + "C",),
+        spans={
+            "code": _span(0, 0, 2),
+            "issuer": _span(0, 2, 5),
+            "number": _span(0, 5, 14),
+            "expiry": _span(0, 15, 21),
+            "names": _span(0, 21, 29),
+        },
+        composite=(_span(0, 0, 29),),
+        signed=0,
+        issuer="FRA",
+    ),
 }
+# Fields whose own check digit stands right behind them; an expiry date on a licence has none.
+PROTECTED = ("number", "birth", "expiry")
+UNPROTECTED = frozenset({(Format.FRENCH_LICENCE, "expiry")})
 # The check digit of a long document number stands in the optional data, and a filler in its usual place.
 LONG_NUMBERS = frozenset({Format.TD1, Format.TD2})
 VALUES: Mapping[str, int] = {FILLER: 0} | {character: value for value, character in enumerate(DIGITS + LETTERS)}
 WEIGHTS = (7, 3, 1)
+NEVER = frozenset({"990101", "991231"})  # 1 January or 31 December 9999
 
 
 class MalformedZone(ValueError):
@@ -149,9 +197,13 @@ class Zone:
 
 def parse(lines: Sequence[str]) -> Zone:
     """What exact *lines* say; wrong check digits are named in the result, wrong shapes raise `MalformedZone`."""
-    kind = _format_of(lines)
     if any(set(line) - VALUES.keys() for line in lines):
         raise MalformedZone("a zone is written with A-Z, 0-9 and <")
+    return parse_as(_format_of(lines), lines)
+
+
+def parse_as(kind: Format, lines: Sequence[str]) -> Zone:
+    """What *lines*, which have the shape of *kind*, say."""
     layout = LAYOUTS[kind]
 
     def cut(name: str) -> str:
@@ -159,6 +211,8 @@ def parse(lines: Sequence[str]) -> Zone:
         return lines[span.row][span.start : span.stop] if span else ""
 
     surname, _, given = cut("names").rstrip(FILLER).partition(FILLER * 2)
+    if "given" in layout.spans:
+        surname, given = cut("names"), cut("given")
     number, optional = _number(kind, lines)
     return Zone(
         format=kind,
@@ -168,13 +222,13 @@ def parse(lines: Sequence[str]) -> Zone:
         number=number.rstrip(FILLER),
         surname=_spaced(surname),
         given_names=_spaced(given),
-        nationality=cut("nationality").rstrip(FILLER),
+        nationality=cut("nationality").rstrip(FILLER) or (layout.issuer or "" if kind is Format.FRENCH_ID else ""),
         birth=cut("birth"),
         sex=cut("sex").rstrip(FILLER),
         expiry=cut("expiry"),
         optional=optional.strip(FILLER),
         optional2=cut("optional2").strip(FILLER),
-        truncated=not cut("names").endswith(FILLER),
+        truncated=any(name in layout.spans and not cut(name).endswith(FILLER) for name in ("names", "given")),
         failed=tuple(check.name for check in check_digits(kind, lines) if not check.holds),
     )
 
@@ -184,12 +238,22 @@ def _format_of(lines: Sequence[str]) -> Format:
     match [len(line) for line in lines]:
         case [30, 30, 30]:
             return Format.TD1
+        case [36, 36] if lines[0].startswith("IDFRA"):
+            return min(Format.FRENCH_ID, Format.TD2, key=lambda kind: _wrong(kind, lines))
         case [36, 36]:
             return Format.MRVB if visa else Format.TD2
         case [44, 44]:
             return Format.MRVA if visa else Format.TD3
+        case [30] if lines[0].startswith("D"):
+            return Format.FRENCH_LICENCE if lines[0][2:5] == "FRA" else Format.LICENCE
         case _:
-            raise MalformedZone("a zone has 3 lines of 30 characters, or 2 of 36 or 44")
+            raise MalformedZone("a zone has 3 lines of 30 characters, 2 of 36 or 44, or 1 of 30 that begins with D")
+
+
+def _wrong(kind: Format, lines: Sequence[str]) -> float:
+    """The share of check digits that do not hold if *lines* are of *kind*."""
+    checks = check_digits(kind, lines)
+    return sum(not check.holds for check in checks) / len(checks)
 
 
 def _spaced(name: str) -> str:
@@ -223,39 +287,49 @@ def check_digits(kind: Format, lines: Sequence[str]) -> tuple[CheckDigit, ...]:
         return lines[span.row][span.stop]
 
     spans = layout.spans
-    number, digit = _protected_number(kind, lines)
-    checks = [
-        CheckDigit(name="number", covers=number, digit=digit),
-        CheckDigit(name="birth", covers=cut(spans["birth"]), digit=after(spans["birth"])),
-        CheckDigit(name="expiry", covers=cut(spans["expiry"]), digit=after(spans["expiry"])),
-    ]
+    checks = []
+    for name in protected(kind):
+        number, digit = _protected_number(kind, lines) if name == "number" else (cut(spans[name]), after(spans[name]))
+        checks.append(CheckDigit(name=name, covers=number, digit=digit))
     if kind is Format.TD3:
         optional = spans["optional"]
         checks.append(CheckDigit(name="optional", covers=cut(optional), digit=after(optional), may_be_filler=True))
     if layout.composite:
         covered = "".join(cut(span) for span in layout.composite)
-        checks.append(CheckDigit(name="composite", covers=covered, digit=lines[1][-1]))
+        checks.append(CheckDigit(name="composite", covers=covered, digit=lines[layout.signed][-1]))
     return tuple(checks)
+
+
+def protected(kind: Format) -> tuple[str, ...]:
+    """The fields of *kind* that a check digit of their own follows."""
+    spans = LAYOUTS[kind].spans
+    return tuple(name for name in PROTECTED if name in spans and (kind, name) not in UNPROTECTED)
 
 
 def _protected_number(kind: Format, lines: Sequence[str]) -> tuple[str, str]:
     """The characters that the number's check digit covers, and that digit."""
     spans = LAYOUTS[kind].spans
-    span, optional = spans["number"], spans["optional"]
+    span = spans["number"]
     head, digit = lines[span.row][span.start : span.stop], lines[span.row][span.stop]
+    if kind is Format.FRENCH_LICENCE:  # the digit covers the line up to it
+        return lines[0][: span.stop], digit
     if digit != FILLER or kind not in LONG_NUMBERS:
         return head, digit
+    optional = spans["optional"]
     rest = lines[optional.row][optional.start : optional.stop].partition(FILLER)[0]
     return (head + rest[:-1], rest[-1]) if rest else (head, digit)
 
 
 def _number(kind: Format, lines: Sequence[str]) -> tuple[str, str]:
     """The whole document number, and the optional data that is left."""
-    optional = LAYOUTS[kind].spans["optional"]
-    number, _ = _protected_number(kind, lines)
-    data = lines[optional.row][optional.start : optional.stop]
-    long = len(number) > 9
-    return number, data[len(number) - 9 + 1 :] if long else data
+    spans = LAYOUTS[kind].spans
+    optional = spans.get("optional")
+    data = lines[optional.row][optional.start : optional.stop] if optional else ""
+    if kind in LONG_NUMBERS:
+        number, _ = _protected_number(kind, lines)
+        return number, data[len(number) - 9 + 1 :] if len(number) > 9 else data
+    span = spans.get("number")
+    return lines[span.row][span.start : span.stop] if span else "", data
 
 
 # ── Dates ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,7 +360,12 @@ def birth_date(printed: str, today: date) -> BirthDate | None:
 
 
 def expiry_date(printed: str, today: date) -> date | None:
-    """The date of expiry: the century that brings it within fifty years of *today*. None: not a date."""
+    """The date of expiry: the century that brings it within fifty years of *today*. None: not a date, or no expiry.
+
+    Cards that do not expire, such as the Spanish one of the elderly, print a day of the year 9999.
+    """
+    if printed in NEVER:
+        return None
     parts = _parts(printed)
     if parts is None or None in parts:
         return None
@@ -366,12 +445,39 @@ def format_mrvb(person: Particulars) -> tuple[str, ...]:
     return _first(person, 36), _front(person) + _padded(person.optional, 8)
 
 
+def format_french_id(person: Particulars) -> tuple[str, ...]:
+    """Two lines of 36 of the French identity card of 1988 to 2021; `optional` is the office of issue."""
+    birth = _dated(person).birth
+    sex = person.sex if person.sex in {"M", "F"} else FILLER
+    surname = transliteration.to_mrz(person.surname).ljust(25, FILLER)[:25]
+    given = transliteration.to_mrz(person.given_names).replace(FILLER, FILLER * 2).ljust(14, FILLER)[:14]
+    number = _padded(person.number, 12)
+    first = f"IDFRA{surname}{_padded(person.optional, 6)}"
+    second = f"{number}{check_digit(number)}{given}{birth}{sex}"
+    return first, second + check_digit(first + second)
+
+
+def format_licence(person: Particulars) -> tuple[str, ...]:
+    """The line of 30 on a driving licence; `optional` is what an issuer other than France fills it with."""
+    if person.issuer == "FRA":
+        number = _padded(person.number, 9)
+        names = transliteration.to_mrz(person.surname).ljust(8, FILLER)[:8]
+        content = f"{number}{check_digit(f'D1FRA{number}')}{person.expiry:%y%m%d}{names}"
+    else:
+        content = _padded(person.optional, 24)
+    line = f"D1{_padded(person.issuer, 3)}{content}"
+    return (line + check_digit(line),)
+
+
 WRITERS = {
     Format.TD1: format_td1,
     Format.TD2: format_td2,
     Format.TD3: format_td3,
     Format.MRVA: format_mrva,
     Format.MRVB: format_mrvb,
+    Format.FRENCH_ID: format_french_id,
+    Format.LICENCE: format_licence,
+    Format.FRENCH_LICENCE: format_licence,
 }
 
 

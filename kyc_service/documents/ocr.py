@@ -6,6 +6,7 @@ masked out before the best one is chosen, which is what makes `<` legible at all
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from kyc_service.documents.decipher import Doubt, Glyph
@@ -33,6 +34,7 @@ INK = 0.3  # a pixel this likely belongs to text
 CERTAIN = 0.5  # a box whose pixels are this likely on average is text
 UNCLIP = 1.6  # the detector marks the core of a line; the box grows by this share of area over perimeter
 HEIGHT = 48  # of the recogniser's input
+WIDEST = 1600  # of a line of running text; longer ones are narrowed
 MARGIN = 0.4  # line heights added at both ends: the detector likes to cut the outermost filler
 DOUBT = 0.001  # a runner-up this likely is remembered: where a digit stands for its lookalike letter, the letter has it
 
@@ -47,13 +49,35 @@ class Box:
     height: float
     along: tuple[float, float]
 
+    def facing(self, along: tuple[float, float]) -> "Box":
+        """The same box, told as text that runs in the direction *along*, as far as its shape allows."""
+        dot = self.along[0] * along[0] + self.along[1] * along[1]
+        if abs(dot) < 0.5 and self.length < 2.5 * self.height:  # a letter or two that are higher than wide
+            across = (self.along[1], -self.along[0])
+            return replace(self, length=self.height, height=self.length, along=across).facing(along)
+        return replace(self, along=(-self.along[0], -self.along[1])) if dot < 0 else self
+
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """Its corners: the beginning and end of the upper edge, then the end and beginning of the lower one."""
+        along, half = self.along, (self.length / 2, self.height / 2)
+        steps = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+        return tuple(
+            (
+                self.x + right * half[0] * along[0] - down * half[1] * along[1],
+                self.y + right * half[0] * along[1] + down * half[1] * along[0],
+            )
+            for right, down in steps
+        )
+
 
 @record
 class Line:
-    """What was read in one box, in one direction."""
+    """What was read in one box, in one direction: in the letters of a zone, and as *words* in any script."""
 
     glyphs: tuple[Glyph, ...]
     confidence: float
+    words: str
+    likely: float
 
     @property
     def text(self) -> str:
@@ -70,6 +94,7 @@ class TextReader:
         known = self._recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()
         columns = {character: index for index, character in enumerate(["", *known, " "])}
         self._kept = [0, *(columns[character] for character in ALPHABET)]
+        self._known = ("", *known, " ")
 
     def find(self, pixels: Pixels) -> tuple[Box, ...]:
         """The boxes of all lines of text."""
@@ -82,9 +107,27 @@ class TextReader:
 
     def read(self, pixels: Pixels, box: Box, *, turned: bool = False) -> Line:
         """The characters in *box*, as those of a machine-readable zone; *turned*: upside down."""
-        strip = _cut(pixels, box, turned=turned)
-        likely = self._recogniser.run(None, {"x": _planes(strip)})[0][0][:, self._kept]
-        return _greedy(likely)
+        likely = self._likely(_cut(pixels, box, turned=turned, margin=MARGIN))
+        glyphs, confidence = _greedy(likely[:, self._kept])
+        words, sure = self._words(likely)
+        return Line(glyphs=glyphs, confidence=confidence, words=words, likely=sure)
+
+    def words(self, pixels: Pixels, box: Box) -> tuple[str, float]:
+        """The text in *box* in any script, and how sure the reader is of it on average."""
+        strip = _cut(pixels, box, turned=False, margin=0.1)
+        if strip.shape[1] > WIDEST:
+            strip = pixels_of(cv2.resize(strip, (WIDEST, HEIGHT), interpolation=cv2.INTER_AREA))
+        return self._words(self._likely(strip))
+
+    def _likely(self, strip: Pixels) -> Numbers:
+        likely: Numbers = self._recogniser.run(None, {"x": _planes(strip)})[0][0]
+        return likely
+
+    def _words(self, likely: Numbers) -> tuple[str, float]:
+        best, sure = likely.argmax(axis=1), likely.max(axis=1)
+        fresh = np.concatenate(([True], best[1:] != best[:-1])) & (best > 0)
+        text = "".join(self._known[index] for index in best[fresh])
+        return text.strip(), round(float(sure[fresh].mean()), 4) if fresh.any() else 0.0
 
 
 def _session(role: str) -> onnxruntime.InferenceSession:
@@ -146,11 +189,11 @@ def _box(corners: Numbers) -> Box:
     )
 
 
-def _cut(pixels: Pixels, box: Box, *, turned: bool) -> Pixels:
+def _cut(pixels: Pixels, box: Box, *, turned: bool, margin: float) -> Pixels:
     """The line in *box* as a level strip of the recogniser's height, with a margin at both ends."""
     along = _vector(box.along) * (-1 if turned else 1)
     down = _vector([-along[1], along[0]])
-    half = box.length / 2 + MARGIN * box.height
+    half = box.length / 2 + margin * box.height
     centre = _vector([box.x, box.y])
     top = centre - down * (box.height / 2)
     source = _vector([top - along * half, top + along * half, top - along * half + down * box.height])
@@ -161,7 +204,7 @@ def _cut(pixels: Pixels, box: Box, *, turned: bool) -> Pixels:
     return pixels_of(strip)
 
 
-def _greedy(likely: Numbers) -> Line:
+def _greedy(likely: Numbers) -> tuple[tuple[Glyph, ...], float]:
     """Best character per column, repeats and blanks dropped; a close runner-up is kept as a doubt (CTC)."""
     likely = likely / np.maximum(likely.sum(axis=1, keepdims=True), 1e-9)
     best = likely.argmax(axis=1)
@@ -176,7 +219,7 @@ def _greedy(likely: Numbers) -> Line:
             glyphs.append(_glyph(peak, int(best[start])))
             sure.append(float(peak[best[start]]))
         start = end
-    return Line(glyphs=tuple(glyphs), confidence=sum(sure) / len(sure) if sure else 0.0)
+    return tuple(glyphs), sum(sure) / len(sure) if sure else 0.0
 
 
 def _glyph(peak: Numbers, chosen: int) -> Glyph:
@@ -186,8 +229,8 @@ def _glyph(peak: Numbers, chosen: int) -> Glyph:
 
 
 def aligned(boxes: Sequence[Box], box: Box) -> tuple[Box, ...]:
-    """The boxes that run in the direction of *box*."""
-    return tuple(other for other in boxes if _parallel(other, box))
+    """The boxes that are parallel to *box*, all facing its way."""
+    return tuple(other.facing(box.along) for other in boxes if _parallel(other, box))
 
 
 def joined(boxes: Sequence[Box]) -> tuple[Box, ...]:

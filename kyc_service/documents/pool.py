@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kyc_service.documents.child import LENGTH, MISSING, READY
+from kyc_service.documents.child import DESCRIBE, LENGTH, MISSING, READY
 from kyc_service.documents.faults import EngineBusy, EngineClosed, EngineCrashed, EngineNotInstalled, EngineTimeout
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.wire import Garbled, load
@@ -63,8 +63,11 @@ class EnginePool:
     ) -> None:
         await self.close()
 
-    async def read(self, picture: bytes, media_type: str) -> Reading:
-        """What *picture* says. A useless picture gives a reading that says so; faults of the engine are raised."""
+    async def read(self, picture: bytes, media_type: str, *, describe_faces: bool = False) -> Reading:
+        """What *picture* says. A useless picture gives a reading that says so; faults of the engine are raised.
+
+        *describe_faces* makes biometric data, which the caller must have been allowed to.
+        """
         if self._closed:
             raise EngineClosed
         if self._places == 0:
@@ -74,7 +77,9 @@ class EnginePool:
             async with self._turn:
                 child = self._idle.pop()
                 try:
-                    return await self._asked(child, picture, media_type)
+                    return await self._asked(
+                        child, picture, f"{media_type}{DESCRIBE}" if describe_faces else media_type
+                    )
                 finally:
                     self._idle.append(child)
         finally:

@@ -13,6 +13,38 @@ class Seconds:
     processor: float
 
 
+Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
+
+
+@record
+class Text:
+    """A line of text on the page. `corners` in pixels, from the beginning of its upper edge, in reading direction."""
+
+    text: str
+    likely: float
+    corners: Corners
+
+    def __repr__(self) -> str:
+        return "Text(***)"
+
+
+@record
+class Face:
+    """A face: its corners as it is upright, the share of the picture that it covers, and its height in pixels.
+
+    `description` is a unit vector, and empty unless it was asked for: it is biometric data.
+    """
+
+    corners: Corners
+    likely: float
+    share: float
+    height: float
+    description: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        return "Face(***)"
+
+
 @record
 class Reading:
     """What a picture says. `refused`: the reason code of a picture that could not be used at all."""
@@ -24,4 +56,7 @@ class Reading:
     sharpness: float = 0.0
     lines_of_text: int = 0
     zone: Deciphered | None = None
+    zone_corners: tuple[Corners, ...] = ()
+    text: tuple[Text, ...] = ()
+    faces: tuple[Face, ...] = ()
     seconds: tuple[Seconds, ...] = ()

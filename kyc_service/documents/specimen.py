@@ -29,6 +29,9 @@ SIZES = {
     Format.TD3: (1500, 1056),
     Format.MRVA: (1440, 960),
     Format.MRVB: (1260, 888),
+    Format.FRENCH_ID: (1260, 888),
+    Format.LICENCE: (1030, 648),
+    Format.FRENCH_LICENCE: (1030, 648),
 }
 TITLES = {
     Format.TD1: "IDENTITY CARD",
@@ -36,6 +39,9 @@ TITLES = {
     Format.TD3: "PASSPORT",
     Format.MRVA: "VISA",
     Format.MRVB: "VISA",
+    Format.FRENCH_ID: "IDENTITY CARD",
+    Format.LICENCE: "DRIVING LICENCE",
+    Format.FRENCH_LICENCE: "DRIVING LICENCE",
 }
 PAPER: Colour = (236, 240, 233)
 GUILLOCHE: Colour = (214, 224, 214)

@@ -72,6 +72,14 @@ def same_name(declared: Name, printed: Name) -> Likeness:
     return next(likeness for likeness in Likeness if likeness in likenesses)
 
 
+def written_as(text: str, read: Sequence[str], *, truncated: bool = False) -> Likeness:
+    """Whether the words of *text* may be written as the words that were *read* in a zone, in this order."""
+    words = _words(text)
+    if _spells(words, read) or (truncated and words and _spells(words, read, prefix=True)):
+        return Likeness.SAME
+    return Likeness.MINOR if _nearly(words, read) else Likeness.DIFFERENT
+
+
 def _partings(
     surname: tuple[Spelling, ...], given: tuple[Spelling, ...], read: "_Printed"
 ) -> Iterator[tuple[tuple[Spelling, ...], tuple[Spelling, ...]]]:

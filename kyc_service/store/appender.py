@@ -6,7 +6,7 @@ their own outcome.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from psycopg import errors
@@ -46,8 +46,9 @@ Waiting: TypeAlias = tuple[Change, "asyncio.Future[None]"]
 class Appender:
     """Commits changes for any number of callers at once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, grown: Callable[[], None]) -> None:
         self._database = database
+        self._grown = grown
         self._waiting: list[Waiting] = []
         self._flights: set[asyncio.Task[None]] = set()
         self._flying = 0  # counted by the flights themselves: a task is done a moment after it looked for more
@@ -103,6 +104,7 @@ class Appender:
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, and is raised where they do
             _settle(flock, error)
         else:
+            self._grown()
             _settle(flock, None)
         return True
 

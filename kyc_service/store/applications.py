@@ -1,6 +1,6 @@
 """The event log and its snapshots in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,8 @@ from pydantic_core import to_json
 from kyc_service.application import codec
 from kyc_service.application.keys import DataClass, Owner, StoredKey
 from kyc_service.application.ports import (
+    Answered,
+    AnsweredBefore,
     Cause,
     Change,
     Prepared,
@@ -48,6 +50,14 @@ PREPARE = """
     ) k on true
     order by asked.place
 """
+REMEMBER = """
+    insert into idempotency as known (tenant, client, key, fingerprint, subject, entry, response, expires_at)
+    values (%s, %s, %s, %s, %s, %s, %s, %s)
+    on conflict (tenant, client, key) do update
+      set fingerprint = excluded.fingerprint, subject = excluded.subject, entry = excluded.entry,
+          response = excluded.response, expires_at = excluded.expires_at
+      where known.expires_at < now()
+"""
 
 
 @record
@@ -64,11 +74,11 @@ class Page:
 
 
 class Applications:
-    """Keeps the promises of `application.ports.Store`, and answers the lists."""
+    """Keeps the promises of `application.ports.Store`, and answers the lists; *grown* is called after each commit."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, grown: Callable[[], None] = lambda: None) -> None:
         self._database = database
-        self._appender = Appender(database)
+        self._appender = Appender(database, grown)
         self._loading = Gathering(self._loaded)
         self._preparing = Gathering(self._prepared)
 
@@ -107,6 +117,23 @@ class Applications:
             cursor = await connection.execute(PREPARE, values, prepare=True)
             rows = await cursor.fetchall()
         return [_prepared(tenant, row) for row in rows]
+
+    async def remember(self, tenant: str, subject: UUID, answered: Answered) -> None:
+        """Keep the answer to a request that changed nothing, unless its key is taken."""
+        values = (
+            tenant,
+            answered.client,
+            answered.key,
+            answered.fingerprint,
+            subject,
+            answered.entry,
+            answered.response,
+            answered.expires_at,
+        )
+        async with self._database.of(tenant) as connection:
+            cursor = await connection.execute(REMEMBER, values)
+        if cursor.rowcount == 0:
+            raise AnsweredBefore
 
     async def page(self, tenant: str, page: Page) -> Sequence[Snapshot]:
         """The applications of the page, newest first."""

@@ -89,7 +89,7 @@ class Database:
     """The pool of one process. Every connection runs as a role that owns nothing and sees one tenant at a time."""
 
     def __init__(self, target: str, *, size: int) -> None:
-        self._target = target
+        self.target = target
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             target,
             connection_class=Connection,
@@ -145,7 +145,7 @@ class Database:
         """A connection of its own that sees every tenant: for rebuilding, auditing and relaying, never for requests."""
         with _border():
             async with await AsyncConnection.connect(
-                self._target, autocommit=True, application_name="kyc-system"
+                self.target, autocommit=True, application_name="kyc-system"
             ) as connection:
                 await connection.execute("set role kyc_system")
                 yield connection

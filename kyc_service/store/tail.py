@@ -35,6 +35,7 @@ READ = f"""
 """
 SPAN = f"{READ} and e.position > %s and e.position <= %s order by e.position limit %s"
 SPAN_OF_TENANT = f"{READ} and e.tenant = %s and e.position > %s and e.position <= %s order by e.position limit %s"
+AT = f"{READ} and e.position = any(%s)"
 
 
 class Horizon:
@@ -85,6 +86,12 @@ async def publications(
         cursor = await connection.execute(SPAN, (after, upto, limit), prepare=True)
     else:
         cursor = await connection.execute(SPAN_OF_TENANT, (tenant, after, upto, limit), prepare=True)
+    return [publication(row) for row in await cursor.fetchall()]
+
+
+async def publications_at(connection: AsyncConnection[TupleRow], positions: Sequence[int]) -> Sequence[Publication]:
+    """The events to be told at *positions*, as far as they are visible, in no particular order."""
+    cursor = await connection.execute(AT, (list(positions),), prepare=True)
     return [publication(row) for row in await cursor.fetchall()]
 
 

@@ -53,3 +53,13 @@ def test_a_cursor_of_another_list_is_refused(key: bytes, listing: Listing) -> No
     mark = (datetime(2026, 3, 2, tzinfo=UTC) + timedelta(microseconds=1), UUID(int=7))
     with pytest.raises(Refused):
         cursors.open_(key, listing, cursors.seal(KEY, LISTING, mark))
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_a_place_in_the_log_is_a_cursor_too(position: int) -> None:
+    sealed = cursors.seal_position(KEY, LISTING, position)
+    assert cursors.open_position(KEY, LISTING, sealed) == position
+    with pytest.raises(Refused):
+        cursors.open_(KEY, LISTING, sealed)
+    with pytest.raises(Refused):
+        cursors.open_position(KEY, Listing(tenant="other", filters=LISTING.filters), sealed)

@@ -19,7 +19,7 @@ CODES = {Format.TD1: "I", Format.TD2: "C", Format.TD3: "P", Format.MRVA: "V", Fo
 
 @st.composite
 def zones(draw: st.DrawFn) -> tuple[str, ...]:
-    kind = draw(st.sampled_from(Format))
+    kind = draw(st.sampled_from(sorted(CODES)))
     letters = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=2, max_size=9)
     person = Particulars(
         code=CODES[kind],
@@ -219,3 +219,25 @@ def format_with_number(number: str) -> tuple[str, ...]:
         expiry=date(2034, 4, 15),
     )
     return WRITERS[Format.TD3](person)
+
+
+FRENCH = ("IDFRABERTHIER<<<<<<<<<<<<<<<<<<<<<<<", "8806923102858CORINNE<<<<<<<6512068F6")
+
+
+@pytest.mark.parametrize(
+    "lines", [FRENCH, ("D1FRA13AA000026181231MARTIN<<9",), ("D1NLD15094962111659VW87Z78NB84",)], ids=["ID", "FR", "NL"]
+)
+def test_national_layouts_are_deciphered_too(lines: tuple[str, ...]) -> None:
+    deciphered = found(lines)
+    assert deciphered
+    assert (deciphered.zone, deciphered.repaired, deciphered.alternatives) == (parse(lines), (), 0)
+
+
+def test_a_damaged_licence_is_never_put_right_in_silence() -> None:
+    """One check digit over one line finds many repairs, so that any of them is a guess."""
+    deciphered = found(("D1FRA13AA000026181231MARTIN<<9".replace("13AA", "13A4"),))
+    assert deciphered is None or not deciphered.holds or deciphered.repaired
+
+
+def test_a_line_that_begins_like_a_licence_of_no_state_is_none() -> None:
+    assert found(("D1QQQ13AA000026181231MARTIN<<5",)) is None

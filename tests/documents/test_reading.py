@@ -23,7 +23,7 @@ from kyc_service.domain.findings import Verdict, judge
 TODAY = date(2026, 11, 24)
 Read = Callable[[bytes], Reading]
 
-SPECIMENS = [
+SPECIMENS = [  # those of EVERYDAY run always
     (traveller(), Format.TD3),
     (traveller(issuer="NLD", surname="de Vries", given_names="Willeke", number="SPECI2014"), Format.TD3),
     (traveller(issuer="USA", surname="Smith-Jones", given_names="John", number="340020013", sex="M"), Format.TD3),
@@ -36,6 +36,12 @@ SPECIMENS = [
     (traveller(code="ID", issuer="FRA", surname="García Márquez", number="X4RTBPFW4"), Format.TD2),
     (traveller(code="V", number="L898901C4"), Format.MRVA),
     (traveller(code="V", issuer="PRT", surname="Macedo", given_names="Ivo", number="676507826"), Format.MRVB),
+    (traveller(issuer="FRA", surname="Berthier", given_names="Sabine", number="880692310285"), Format.FRENCH_ID),
+    (traveller(issuer="FRA", surname="Martin", number="13AA00002"), Format.FRENCH_LICENCE),
+    (traveller(issuer="XOM", number="SM0012345"), Format.TD3),
+    (traveller(issuer="RKS", number="P00000001"), Format.TD3),
+    (traveller(issuer="GBD", number="925076473"), Format.TD3),
+    (traveller(code="I", number="D23145890734"), Format.TD1),
 ]
 
 
@@ -46,14 +52,20 @@ def turned(picture: bytes, angle: int) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(("person", "kind"), SPECIMENS)
+EVERYDAY = {0, 3, 5, 6, 8, 10, 13}
+
+
+@pytest.mark.parametrize(
+    ("person", "kind"),
+    [pytest.param(*one, marks=[] if at in EVERYDAY else pytest.mark.long) for at, one in enumerate(SPECIMENS)],
+)
 def test_a_specimen_is_read_exactly(person: Particulars, kind: Format, read_jpeg: Read) -> None:
     found = read_jpeg(draw(person, kind)).zone
     assert found
     assert (found.zone.lines, found.repaired, found.alternatives) == (WRITERS[kind](person), (), 0)
 
 
-@pytest.mark.parametrize("angle", [90, 180, 270, 7, -12])
+@pytest.mark.parametrize("angle", [90, 180, pytest.param(270, marks=pytest.mark.long), 7, -12])
 def test_a_picture_may_lie_any_way(angle: int, read_jpeg: Read) -> None:
     found = read_jpeg(turned(draw(traveller()), angle)).zone
     assert found
@@ -76,7 +88,7 @@ def test_a_specimen_of_a_real_country_clears_and_an_unreadable_one_is_asked_for_
 def test_the_synthetic_set_is_read_and_never_wrong_without_a_warning(
     synthetic: list[tuple[Path, tuple[str, ...]]], read_jpeg: Read
 ) -> None:
-    sample = synthetic[::8]
+    sample = synthetic[::20]
     exact = 0
     for path, lines in sample:
         found = read_jpeg(path.read_bytes()).zone
@@ -85,6 +97,15 @@ def test_the_synthetic_set_is_read_and_never_wrong_without_a_warning(
         sure = found is not None and found.holds and not found.repaired and not found.alternatives
         assert right or not sure, path.name
     assert exact >= len(sample) - 1
+
+
+@pytest.mark.long
+def test_a_third_of_the_synthetic_set_is_read_at_least_as_well_as_promised(
+    synthetic: list[tuple[Path, tuple[str, ...]]], read_jpeg: Read
+) -> None:
+    sample = synthetic[1::3]  # every document and every level, forty pictures
+    readings = [(lines, read_jpeg(path.read_bytes()).zone) for path, lines in sample]
+    assert sum(found is not None and found.zone.lines == lines for lines, found in readings) >= len(sample) - 1
 
 
 def test_a_picture_without_text_has_no_zone(read_jpeg: Read) -> None:
@@ -96,12 +117,12 @@ def test_a_picture_without_text_has_no_zone(read_jpeg: Read) -> None:
 
 def test_a_file_that_is_no_picture_is_a_reading_and_not_an_error(read_jpeg: Read) -> None:
     found = read_jpeg(b"%PDF-1.7")
-    assert found.refused == "IMAGE_UNDECODABLE"
+    assert found.refused == "FILE_TYPE_MISMATCH"
 
 
 def test_a_reading_says_what_each_stage_cost(read_jpeg: Read) -> None:
     found = read_jpeg(draw(traveller()))
-    assert [one.stage for one in found.seconds] == ["decode", "quality", "find", "read"]
+    assert [one.stage for one in found.seconds] == ["decode", "quality", "find", "read", "text", "faces"]
     assert load(dump(found)) == found
 
 
@@ -110,11 +131,11 @@ async def test_the_pool_reads_what_the_engine_reads() -> None:
         good = await pool.read(draw(traveller()), "image/jpeg")
         assert good.zone
         assert good.zone.zone.lines == WRITERS[Format.TD3](traveller())
-        assert (await pool.read(b"no picture", "image/jpeg")).refused == "IMAGE_UNDECODABLE"
+        assert (await pool.read(b"no picture", "image/jpeg")).refused == "FILE_TYPE_MISMATCH"
 
 
 def test_a_model_that_was_altered_is_not_loaded() -> None:
-    assert len(models()) == 2
+    assert len(models()) == 4
     with pytest.raises(ModelAltered) as caught:
         verified(b"another model", models()[0][1])
     assert isinstance(caught.value, EngineFault)

@@ -189,7 +189,7 @@ def test_workflows_may_read_and_nothing_more(workflows: Mapping[str, Tree]) -> N
 def test_ci_runs_what_the_readme_tells_a_newcomer_to_run(root: Path, workflows: Mapping[str, Tree]) -> None:
     runs = [step["run"] for step in workflows["ci.yml"]["jobs"]["test"]["steps"] if "run" in step]
     local = [line for line in (root / ".ci/run").read_text(encoding="utf-8").splitlines() if line.startswith("make ")]
-    assert runs == local == ["make oracle", "make check", "make test"]
+    assert runs == local == ["make servers", "make oracle", "make check", "make test"]
     assert "make test" in (root / "README.md").read_text(encoding="utf-8")
 
 

@@ -53,6 +53,14 @@ test_who_submits_learns_of_no_hit if {
 	authz.decision == no("role_missing") with input as asked(["submitter", "reader"], "screening.read")
 }
 
+test_a_subscriber_learns_what_happened_and_nothing_else if {
+	done := {action |
+		some action in data.kyc.actions
+		authz.allow with input as asked(["subscriber"], action)
+	}
+	done == {"event.read"}
+}
+
 test_two_roles_add_up if {
 	authz.decision == yes with input as asked(["reader", "reviewer"], "application.review")
 }

@@ -1,6 +1,16 @@
-"""The messages of the KYC service: shared models, the four events in their CloudEvents envelope, and their schemas."""
+"""The messages of the KYC service: shared models, events and commands in their CloudEvents envelope, their schemas."""
 
 from crowdpay_contracts.application import ApplicantDocument, ApplicationStatus, KycApplication
+from crowdpay_contracts.commands import (
+    COMMANDS,
+    PARKED,
+    REPLIES,
+    CommandType,
+    KycCommand,
+    amend_command,
+    encode_command,
+    submit_command,
+)
 from crowdpay_contracts.envelope import (
     MEDIA_TYPE,
     SCHEMA_BASE,
@@ -33,13 +43,17 @@ from crowdpay_contracts.events import (
 )
 
 __all__ = [
+    "COMMANDS",
     "MEDIA_TYPE",
+    "PARKED",
+    "REPLIES",
     "SCHEMA_BASE",
     "TOPIC",
     "ApplicantDocument",
     "ApplicationStatus",
     "Assurance",
     "CloudEvent",
+    "CommandType",
     "Compensation",
     "DocumentKind",
     "EventType",
@@ -49,6 +63,7 @@ __all__ = [
     "KycApplicationCreated",
     "KycApplicationRejected",
     "KycApplicationVerified",
+    "KycCommand",
     "KycCreated",
     "KycEvent",
     "KycPayload",
@@ -57,9 +72,12 @@ __all__ = [
     "KycSagaRollback",
     "KycVerified",
     "UnknownEventType",
+    "amend_command",
+    "encode_command",
     "encode_event",
     "envelop",
     "parse_event",
     "sequence_of",
+    "submit_command",
     "type_of",
 ]

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from crowdpay_contracts.application import ApplicantDocument, ApplicationStatus, KycApplication
+from crowdpay_contracts.commands import KycCommand, amend_command, submit_command
 from crowdpay_contracts.envelope import KycEvent, envelop
 from crowdpay_contracts.events import (
     Assurance,
@@ -111,3 +112,21 @@ ALERTED = envelop_alert(
     position=60,
     tenant="acme",
 )
+SUBMIT = submit_command(
+    {
+        "user_id": str(USER),
+        "email": "alice@example.com",
+        "documents": [DOCUMENT.model_dump(mode="json")],
+        "applicant": {"given_names": "Alice", "family_name": "Example", "birth_date": "1990-04-12"},
+    },
+    id="signup-4711",
+    source="/onboarding",
+)
+AMEND = amend_command(
+    APPLICATION,
+    {"documents": [DOCUMENT.model_dump(mode="json")]},
+    id="new-picture-4711",
+    source="/onboarding",
+    expected_version=4,
+)
+COMMANDS: tuple[KycCommand, ...] = (SUBMIT, AMEND)

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from crowdpay_contracts import examples
 from crowdpay_contracts.application import ApplicantDocument, ApplicationStatus, KycApplication
+from crowdpay_contracts.commands import KycCommand, encode_command
 from crowdpay_contracts.envelope import SCHEMA_BASE, KycEvent
 from crowdpay_contracts.events import (
     KycApplicationCreated,
@@ -36,6 +37,7 @@ MODELS: Mapping[str, Callable[[], Schema]] = {
     "KycEvent": TypeAdapter(KycEvent).json_schema,
     "KycScreeningAlert": TypeAdapter(KycScreeningAlert).json_schema,
     "KycScreeningAlerted": TypeAdapter(KycScreeningAlerted).json_schema,
+    "KycCommand": TypeAdapter(KycCommand).json_schema,
 }
 
 EXAMPLES: Mapping[str, Sequence[object]] = {
@@ -49,6 +51,7 @@ EXAMPLES: Mapping[str, Sequence[object]] = {
     "KycEvent": [event.model_dump(mode="json") for event in examples.EVENTS],
     "KycScreeningAlert": [examples.ALERT.model_dump(mode="json")],
     "KycScreeningAlerted": [examples.ALERTED.model_dump(mode="json")],
+    "KycCommand": [json.loads(encode_command(command)) for command in examples.COMMANDS],
 }
 
 

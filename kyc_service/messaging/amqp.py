@@ -1,0 +1,164 @@
+"""RabbitMQ: persistent messages with publisher confirms, and nothing that nobody wanted is dropped.
+
+The topology is declared at each connection: a durable topic exchange `kyc.events`, whose routing key is the type of the
+event, and behind it the alternate exchange `kyc.events.unrouted` with a durable quorum queue of the same name, where
+whatever matched no binding stays until somebody takes it. docs/relay.md has the details.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+from uuid import UUID
+
+import aio_pika
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import (
+    AMQPConnectionError,
+    AMQPError,
+    AuthenticationError,
+    ChannelClosed,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ProbableAuthenticationError,
+)
+from aiormq.channel import Channel as Underlay
+from aiormq.exceptions import ChannelAccessRefused
+from crowdpay_contracts.envelope import MEDIA_TYPE, TOPIC
+from pamqp.commands import Basic
+
+from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable, Message
+
+UNROUTED = f"{TOPIC}.unrouted"
+PERSISTENT = 2
+PATIENCE = 30.0  # seconds in which everything of one window must be confirmed; a blocked broker is an unavailable one
+
+
+@asynccontextmanager
+async def open_amqp(url: str) -> AsyncIterator["AmqpPublisher"]:
+    """A connection with the topology declared.
+
+    Raises:
+        BrokerUnavailable: nobody answers there.
+        BrokerRefused: the credentials or the topology are refused.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE):
+            connection = await aio_pika.connect(url, client_properties={"connection_name": "kyc-relay"})
+    except (AuthenticationError, ProbableAuthenticationError) as error:
+        raise BrokerRefused("RabbitMQ refuses the user or the password in KYC_EVENT_BROKER_URL.") from error
+    except (AMQPError, OSError, TimeoutError) as error:
+        raise BrokerUnavailable(f"RabbitMQ cannot be reached ({type(error).__name__}).") from error
+    try:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        await _declare(channel)
+        yield AmqpPublisher(channel, cast("Underlay", await channel.get_underlay_channel()))
+    except (AMQPConnectionError, ChannelClosed) as error:
+        raise BrokerUnavailable(f"RabbitMQ closed the connection ({type(error).__name__}).") from error
+    finally:
+        await _close(connection)
+
+
+async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
+    """Say good-bye, to a broker that may be gone."""
+    try:
+        async with asyncio.timeout(2):
+            await connection.close()
+    except (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError):
+        return
+
+
+async def _declare(channel: AbstractChannel) -> None:
+    try:
+        unrouted = await channel.declare_exchange(UNROUTED, ExchangeType.FANOUT, durable=True)
+        queue = await channel.declare_queue(UNROUTED, durable=True, arguments={"x-queue-type": "quorum"})
+        await queue.bind(unrouted)
+        await channel.declare_exchange(
+            TOPIC, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": UNROUTED}
+        )
+    except ChannelPreconditionFailed as error:
+        raise BrokerRefused(
+            f"RabbitMQ has an exchange or queue {TOPIC} or {UNROUTED} of another kind: delete it, or declare it as"
+            " docs/relay.md says."
+        ) from error
+    except (ChannelAccessRefused, ChannelNotFoundEntity) as error:
+        raise BrokerRefused(
+            f"RabbitMQ does not let the user declare {TOPIC} and {UNROUTED}: give it the permissions of docs/relay.md."
+        ) from error
+
+
+class AmqpPublisher:
+    """Keeps the promises of `publisher.Publisher` on one channel."""
+
+    def __init__(self, channel: AbstractChannel, underlay: Underlay) -> None:
+        self._channel = channel
+        self._underlay = underlay
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """All of them at once, except that a second message of an application waits for the first to be confirmed.
+
+        RabbitMQ may refuse one message and take the next; sent together they would arrive in the wrong order.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for wave in waves(messages):
+                    await self._confirmed(wave)
+        except TimeoutError as error:
+            raise BrokerUnavailable(f"RabbitMQ has confirmed nothing for {PATIENCE:.0f} s.") from error
+        except (AMQPError, OSError, asyncio.InvalidStateError) as error:
+            raise BrokerUnavailable(f"RabbitMQ has not confirmed a message ({type(error).__name__}).") from error
+
+    async def _confirmed(self, wave: Sequence[Message]) -> None:
+        sent = [asyncio.ensure_future(self._send(message)) for message in wave]
+        try:
+            await asyncio.gather(*sent)
+        finally:
+            for one in sent:
+                one.cancel()
+            await asyncio.gather(*sent, return_exceptions=True)
+
+    async def _send(self, message: Message) -> None:
+        await self._underlay.basic_publish(
+            message.body,
+            exchange=TOPIC,
+            routing_key=message.type,
+            properties=Basic.Properties(
+                content_type=MEDIA_TYPE,
+                message_id=message.id,
+                message_type=message.type,
+                delivery_mode=PERSISTENT,
+                app_id="kyc-service",
+            ),
+            mandatory=True,  # only a broken topology returns it: then it counts as unconfirmed
+            wait=False,
+        )
+
+    async def lost(self) -> None:
+        """Return when the channel has ended."""
+        await asyncio.wait([self._underlay.closing])
+
+    async def unrouted(self) -> int:
+        """How many messages lie in the queue of those that matched no binding.
+
+        Raises:
+            BrokerUnavailable: the queue cannot be looked at.
+        """
+        try:
+            queue = await self._channel.declare_queue(UNROUTED, passive=True, timeout=PATIENCE)
+        except (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError) as error:
+            raise BrokerUnavailable(f"RabbitMQ does not tell about {UNROUTED} ({type(error).__name__}).") from error
+        return queue.declaration_result.message_count or 0
+
+
+def waves(messages: Sequence[Message]) -> list[list[Message]]:
+    """*messages* in as few parts as possible, no part with two of one application, in the order of each."""
+    parts: list[list[Message]] = []
+    seen: dict[UUID, int] = {}
+    for message in messages:
+        place = seen.get(message.key, 0)
+        seen[message.key] = place + 1
+        if place == len(parts):
+            parts.append([])
+        parts[place].append(message)
+    return parts

@@ -1,0 +1,165 @@
+"""Kafka: an idempotent producer that waits for every replica, with the application as the key of the partition."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
+)
+from crowdpay_contracts.envelope import MEDIA_TYPE, TOPIC
+
+from kyc_service.domain.record import record
+from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable, Message
+
+PATIENCE = 30.0
+LINGER_MS = 2  # messages that come within this time share a request
+HEADERS = [("content-type", MEDIA_TYPE.encode())]
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+class KafkaAddressRefused(Exception):
+    """A Kafka address in KYC_EVENT_BROKER_URL cannot be used."""
+
+
+@record
+class Address:
+    """`kafka://user:password@host:9092,host:9092?sasl=SCRAM-SHA-256`, with `kafkas://` for TLS.
+
+    `idempotence=off` is for brokers that give out no producer ids.
+    """
+
+    servers: tuple[str, ...]
+    tls: bool
+    user: str | None
+    password: str | None
+    mechanism: str
+    idempotent: bool
+
+    def __repr__(self) -> str:
+        return f"Address({','.join(self.servers)})"
+
+
+def address(url: str) -> Address:
+    """The address that *url* gives.
+
+    Raises:
+        KafkaAddressRefused: in one sentence without the URL, what is wrong.
+    """
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    options = dict(parse_qsl(parts.query))
+    unknown = set(options) - {"sasl", "idempotence"}
+    mechanism = options.get("sasl", "PLAIN").upper()
+    if unknown:
+        raise KafkaAddressRefused(f"A Kafka address has no option {min(unknown)}; there are sasl and idempotence.")
+    if mechanism not in MECHANISMS:
+        raise KafkaAddressRefused(f"The Kafka option sasl is one of {', '.join(MECHANISMS)}.")
+    if options.get("idempotence", "on") not in ("on", "off"):
+        raise KafkaAddressRefused("The Kafka option idempotence is on or off.")
+    servers = tuple(host if ":" in host else f"{host}:9092" for host in hosts.split(",") if host)
+    if not servers:
+        raise KafkaAddressRefused("A Kafka address names no host.")
+    return Address(
+        servers=servers,
+        tls=parts.scheme == "kafkas",
+        user=unquote(user) if login else None,
+        password=unquote(password) if login else None,
+        mechanism=mechanism,
+        idempotent=options.get("idempotence", "on") == "on",
+    )
+
+
+@asynccontextmanager
+async def open_kafka(where: Address) -> AsyncIterator["KafkaPublisher"]:
+    """A producer that has found its broker.
+
+    Raises:
+        BrokerUnavailable: nobody answers there.
+        BrokerRefused: the credentials or the topic are refused.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=list(where.servers),
+        client_id="kyc-relay",
+        acks="all",
+        enable_idempotence=where.idempotent,
+        linger_ms=LINGER_MS,
+        max_batch_size=256 * 1024,
+        request_timeout_ms=int(PATIENCE * 1000),
+        **_security(where),
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await producer.start()
+            await producer.partitions_for(TOPIC)
+        yield KafkaPublisher(producer)
+    except (AuthenticationFailedError, UnsupportedSaslMechanismError) as error:
+        raise BrokerRefused("Kafka refuses the user, the password or the SASL mechanism.") from error
+    except TopicAuthorizationFailedError as error:
+        raise BrokerRefused(f"Kafka does not let the user write to the topic {TOPIC}.") from error
+    except UnknownTopicOrPartitionError as error:
+        raise BrokerRefused(f"Kafka has no topic {TOPIC}: make it, with as many partitions as you like.") from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerUnavailable(f"Kafka cannot be reached ({type(error).__name__}).") from error
+    finally:
+        await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Close, without waiting for what a broker that is gone will never confirm."""
+    try:
+        async with asyncio.timeout(2):
+            await producer.stop()
+    except (KafkaError, OSError, TimeoutError):
+        return
+
+
+def _security(where: Address) -> Mapping[str, Any]:
+    given: dict[str, Any] = {"ssl_context": ssl.create_default_context()} if where.tls else {}
+    protocol = "SSL" if where.tls else "PLAINTEXT"
+    if where.user is not None:
+        protocol = f"SASL_{protocol}"
+        given |= {
+            "sasl_mechanism": where.mechanism,
+            "sasl_plain_username": where.user,
+            "sasl_plain_password": where.password,
+        }
+    return {"security_protocol": protocol, **given}
+
+
+class KafkaPublisher:
+    """Keeps the promises of `publisher.Publisher`; the producer itself keeps the order of a partition at retries."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """All of them at once; they are confirmed when every in-sync replica has them."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                sent = [
+                    await self._producer.send(TOPIC, message.body, key=str(message.key).encode(), headers=HEADERS)
+                    for message in messages
+                ]
+                await asyncio.gather(*sent)
+        except TimeoutError as error:
+            raise BrokerUnavailable(f"Kafka has not confirmed everything within {PATIENCE:.0f} s.") from error
+        except KafkaError as error:
+            raise BrokerUnavailable(f"Kafka has not confirmed a message ({type(error).__name__}).") from error
+
+    async def lost(self) -> None:
+        """The producer reconnects by itself, so this never returns."""
+        await asyncio.Event().wait()
+
+    async def unrouted(self) -> int:
+        """None: a topic keeps everything, whoever reads it."""
+        return 0

@@ -1,0 +1,2 @@
+drop function feed_news;
+drop table inbox;

@@ -1,0 +1,96 @@
+"""Real brokers, a PostgreSQL that streams, and applications that make something to tell."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pika
+import psycopg
+import pytest
+from crowdpay_contracts.envelope import TOPIC
+from psycopg.conninfo import make_conninfo
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import nodes
+from bus import Journal, journal_of
+from nodes import LogicalPostgres, RabbitNode
+
+from kyc_service.messaging.amqp import UNROUTED
+from kyc_service.store.database import migrate
+
+
+def _present() -> None:
+    """CI has everything, so there a lack is a failure."""
+    lack = nodes.missing()
+    if lack and not os.environ.get("CI"):
+        pytest.skip(lack)
+    assert lack is None, lack
+
+
+@pytest.fixture(scope="session")
+def rabbit_node() -> Iterator[RabbitNode]:
+    """A RabbitMQ of the test run's own."""
+    _present()
+    with nodes.rabbitmq() as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def logical_server() -> Iterator[LogicalPostgres]:
+    """A PostgreSQL with wal2json of the test run's own."""
+    _present()
+    with nodes.logical_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def logical(logical_server: LogicalPostgres) -> Iterator[str]:
+    """A migrated database of the test's own on the server that streams; its slots go with it."""
+    name = f"kyc_test_{uuid4().hex[:12]}"
+    with psycopg.connect(logical_server.dsn, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    target = make_conninfo(logical_server.dsn, dbname=name)
+    migrate(target)
+    yield target
+    with psycopg.connect(logical_server.dsn, autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(active_pid) from pg_replication_slots where database = %s and active", (name,)
+        )
+        for _ in range(100):
+            if not connection.execute(
+                "select from pg_replication_slots where database = %s and active", (name,)
+            ).fetchall():
+                break
+        connection.execute(
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s", (name,)
+        )
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def rabbit(rabbit_node: RabbitNode) -> RabbitNode:
+    """The node, with nothing of an earlier test in it."""
+    with pika.BlockingConnection(pika.URLParameters(rabbit_node.url)) as connection:
+        channel = connection.channel()
+        for exchange in (TOPIC, UNROUTED):
+            channel.exchange_delete(exchange)
+        for queue in ("test", UNROUTED):
+            channel.queue_delete(queue)
+    return rabbit_node
+
+
+@pytest.fixture
+async def journal(dsn: str) -> AsyncIterator[Journal]:
+    """On the test's ordinary database."""
+    async with journal_of(dsn) as journal:
+        yield journal
+
+
+@pytest.fixture
+async def logical_journal(logical: str) -> AsyncIterator[Journal]:
+    """On the database that streams."""
+    async with journal_of(logical) as journal:
+        yield journal

@@ -1,0 +1,206 @@
+"""Every event reaches the broker, in order, and whatever is down stops nothing but its own position."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pika
+import pytest
+from bus import Consumer, Journal, Proxy, eventually, journal_of, per_application, relaying
+from cloudevents.v1.http import from_json
+from crowdpay_contracts.envelope import TOPIC
+from nodes import RabbitNode
+from structlog.testing import capture_logs
+
+from kyc_service.messaging.amqp import UNROUTED
+from kyc_service.messaging.publisher import Message
+from kyc_service.settings import RelayMode
+from kyc_service.store.following import Log
+from kyc_service.store.wal import CURES
+
+
+@pytest.fixture(params=[RelayMode.TAIL, RelayMode.WAL2JSON])
+def mode(request: pytest.FixtureRequest) -> RelayMode:
+    """Both ways to follow the log keep the same promises."""
+    found: RelayMode = request.param
+    return found
+
+
+@pytest.fixture
+async def anywhere(logical: str) -> AsyncIterator[Journal]:
+    """On the database that streams, where both ways work."""
+    async with journal_of(logical) as journal:
+        yield journal
+
+
+async def streaming(journal: Journal) -> bool:
+    """Whether somebody follows the slot of the database."""
+    async with journal.database.any() as connection:
+        cursor = await connection.execute(
+            "select bool_or(active) from pg_replication_slots where database = current_database()"
+        )
+        return await cursor.fetchone() == (True,)
+
+
+async def all_told(log: Log, name: str = "rabbitmq") -> None:
+    async def told() -> bool:
+        return (await log.backlogs([name]))[name].behind == 0
+
+    await eventually(told)
+
+
+async def test_every_event_arrives_once_and_in_order(anywhere: Journal, rabbit: RabbitNode, mode: RelayMode) -> None:
+    consumer = Consumer(rabbit.url)
+    earlier = [await anywhere.submit() for _ in range(5)]
+    async with relaying(anywhere, rabbit.url, mode) as log:
+        assert [event.subject for event in await consumer.events(5)] == earlier
+        if mode is RelayMode.WAL2JSON:
+            await eventually(partial(streaming, anywhere))
+        streams = [await anywhere.submit() for _ in range(20)]
+        for stream in streams:
+            await anywhere.verify(stream)
+        events = await consumer.events(40)
+        assert [event.type for event in events] == ["KYC_CREATED"] * 20 + ["KYC_VERIFIED"] * 20
+        assert [event.subject for event in events] == streams * 2
+        assert sorted(event.sequence for event in events) == [event.sequence for event in events]
+        await all_told(log)
+    async with relaying(anywhere, rabbit.url, mode) as log:
+        late = await anywhere.submit()
+        assert [event.subject for event in await consumer.events(1)] == [late], "the position was not saved"
+
+
+async def test_a_plain_consumer_and_the_official_reader_read_it(journal: Journal, rabbit: RabbitNode) -> None:
+    consumer = Consumer(rabbit.url, binding="KYC_CREATED")
+    stream = await journal.submit()
+    await journal.verify(stream)
+    async with relaying(journal, rabbit.url, RelayMode.TAIL) as log:
+        await all_told(log)
+    ((method, properties, body),) = consumer.taken()
+    event = from_json(body)
+    assert (event["type"], event["subject"], event["tenantid"]) == ("KYC_CREATED", str(stream), "sandbox")
+    assert event["partitionkey"] == str(stream)
+    assert (method.exchange, method.routing_key) == (TOPIC, "KYC_CREATED")
+    assert properties.content_type == "application/cloudevents+json"
+    assert (properties.message_id, properties.type, properties.delivery_mode) == (event["id"], "KYC_CREATED", 2)
+
+
+async def test_what_nobody_has_asked_for_is_kept_and_counted(journal: Journal, rabbit: RabbitNode) -> None:
+    consumer = Consumer(rabbit.url, binding="KYC_VERIFIED")
+    stream = await journal.submit()
+    async with relaying(journal, rabbit.url, RelayMode.TAIL) as log:
+
+        async def counted() -> bool:
+            return (await log.backlogs(["rabbitmq"]))["rabbitmq"].unrouted == 1
+
+        await eventually(counted)
+        await journal.verify(stream)
+        assert [event.type for event in await consumer.events(1)] == ["KYC_VERIFIED"]
+    ((method, _, _),) = consumer.taken(UNROUTED)
+    assert method.routing_key == "KYC_CREATED"
+
+
+async def test_a_broker_that_is_away_holds_up_nobody_else(journal: Journal, rabbit: RabbitNode) -> None:
+    consumer = Consumer(rabbit.url)
+    proxy = Proxy(rabbit.port)
+    async with (
+        relaying(journal, proxy.url, RelayMode.TAIL, "away") as log,
+        relaying(journal, rabbit.url, RelayMode.TAIL),
+    ):
+        streams = [await journal.submit() for _ in range(3)]
+        assert [event.subject for event in await consumer.events(3)] == streams
+        backlogs = await log.backlogs(["away", "rabbitmq"])
+        assert backlogs["away"].behind == 3
+        assert backlogs["away"].oldest is not None
+        await proxy.open()
+        assert [event.subject for event in await consumer.events(3)] == streams
+        await all_told(log, "away")
+        await proxy.close()
+
+
+async def test_a_connection_that_is_cut_while_publishing_loses_nothing(
+    anywhere: Journal, rabbit: RabbitNode, mode: RelayMode
+) -> None:
+    consumer = Consumer(rabbit.url)
+    proxy = Proxy(rabbit.port)
+    await proxy.open()
+    streams = [await anywhere.submit() for _ in range(40)]
+    for stream in streams:
+        await anywhere.verify(stream)
+    proxy.cut_after = 20_000
+    async with relaying(anywhere, proxy.url, mode) as log:
+        await all_told(log)
+        events = await consumer.events(80)
+        assert proxy.cut_after is None, "nothing was cut"
+    await proxy.close()
+    found = per_application(events)
+    assert set(found) == set(streams)
+    assert all(len(sequences) == 2 and sequences == sorted(sequences) for sequences in found.values())
+
+
+async def test_a_broker_that_refuses_messages_gets_them_later_and_in_order(
+    journal: Journal, rabbit: RabbitNode
+) -> None:
+    """A full queue that rejects what it is given: the broker answers with a nack, now and then."""
+    consumer = Consumer(rabbit.url, binding=None)
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        channel = connection.channel()
+        channel.queue_delete("test")
+        channel.queue_declare("test", durable=True, arguments={"x-max-length": 10, "x-overflow": "reject-publish"})
+        channel.queue_bind("test", TOPIC, "#")
+    streams = [await journal.submit() for _ in range(15)]
+    for stream in streams:
+        await journal.verify(stream)
+    async with relaying(journal, rabbit.url, RelayMode.TAIL) as log:
+        await asyncio.sleep(1)
+        assert (await log.backlogs(["rabbitmq"]))["rabbitmq"].behind > 0, "the queue was not full"
+        events = []
+        async with asyncio.timeout(30):
+            while len({event.id for event in events}) < 30:
+                events += await consumer.events(1)
+        await all_told(log)
+    found = per_application(events)
+    assert set(found) == set(streams)
+    assert all(len(sequences) == 2 and sequences == sorted(sequences) for sequences in found.values())
+
+
+async def test_a_slot_that_cannot_be_had_is_told_once_and_the_table_is_followed(
+    journal: Journal, rabbit: RabbitNode
+) -> None:
+    consumer = Consumer(rabbit.url)
+    with capture_logs() as said:
+        async with relaying(journal, rabbit.url, RelayMode.WAL2JSON):
+            stream = await journal.submit()
+            assert [event.subject for event in await consumer.events(1)] == [stream]
+            await asyncio.sleep(1)
+    told = [line["why"] for line in said if line["event"] == "slot"]
+    (sentence,) = told
+    assert "followed through its table" in sentence
+    assert any(cure in sentence for cure in CURES.values())
+
+
+async def test_one_relay_follows_and_another_takes_over(journal: Journal, rabbit: RabbitNode) -> None:
+    consumer = Consumer(rabbit.url)
+    with capture_logs() as said:
+        async with relaying(journal, rabbit.url, RelayMode.TAIL) as second:
+            async with relaying(journal, rabbit.url, RelayMode.TAIL):
+                await journal.submit()
+                assert len(await consumer.events(1)) == 1
+                await asyncio.sleep(1)
+                assert [line["event"] for line in said].count("relaying") == 1
+            await journal.submit()
+            await consumer.events(1, seconds=5)
+            await all_told(second)
+    assert consumer.taken() == []
+
+
+def test_the_second_message_of_an_application_waits_for_the_first() -> None:
+    from uuid import UUID
+
+    from kyc_service.messaging.amqp import waves
+
+    def message(number: int, key: int) -> Message:
+        return Message(id=str(number), type="t", key=UUID(int=key), body=b"")
+
+    given = [message(number, key) for number, key in enumerate((1, 2, 1, 3, 1, 2))]
+    parts = [[one.id for one in part] for part in waves(given)]
+    assert parts == [["0", "1", "3"], ["2", "5"], ["4"]]
