@@ -13,6 +13,7 @@ import httpx2
 from kyc_service.access import tokens
 from kyc_service.access.development import DevelopmentIssuer
 from kyc_service.access.jwks import JsonWebKeys, KeySource, key_source
+from kyc_service.access.limits import Limits
 from kyc_service.access.policy import PolicyEngine, RegoPolicy, read_bundle
 from kyc_service.access.principal import ClaimNames
 from kyc_service.access.tokens import Verifier
@@ -34,6 +35,7 @@ from kyc_service.privacy.people import DocumentVault, People
 from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
 from kyc_service.screening.lists.library import Watchlists
+from kyc_service.screening.lists.sources import name_of
 from kyc_service.screening.screener import ListScreener
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
@@ -84,6 +86,7 @@ class App:
     documents: DocumentVault
     verifier: Verifier
     policy: PolicyEngine
+    limits: Limits | None
     worker: Worker
     signing_key: bytes
     ring: Callable[[], None]
@@ -92,8 +95,11 @@ class App:
     screener: Screener
     log: Log
     relays: tuple[Relay[Batch], ...]
+    brokers: tuple[Broker, ...]
     inbox: Inbox
     feed: Feed
+    shelf: WatchlistRows
+    watchlists: Watchlists
     clock: Clock
 
     async def backlogs(self) -> Mapping[str, Backlog]:
@@ -184,6 +190,8 @@ def terms(settings: Settings, tenant: str) -> Terms:
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
         screening=ScreeningTerms(review_from=settings.screening_review_from),
+        keep_selfies=settings.keep_selfies,
+        face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
 
 
@@ -242,11 +250,12 @@ async def build(
             retries=settings.max_retries,
             base=timedelta(seconds=settings.retry_base_seconds),
         )
+        shelf = WatchlistRows(database)
         lists = Watchlists(
-            WatchlistRows(database),
-            settings.home / "watchlists",
-            wanted=settings.watchlists,
-            max_age=timedelta(hours=settings.watchlists_max_age_hours),
+            shelf,
+            settings.home / "lists",
+            wanted=[name_of(one) for one in settings.watchlists],
+            max_age=timedelta(hours=settings.list_max_age_hours),
             sample=not settings.production,
         )
         asked = screener or ListScreener(
@@ -279,6 +288,7 @@ async def build(
             documents=documents,
             verifier=await _verifier(settings, stack),
             policy=RegoPolicy(read_bundle()),
+            limits=Limits(settings.rate_limit) if settings.rate_limit else None,
             worker=Worker(
                 orders,
                 effects,
@@ -298,8 +308,11 @@ async def build(
             screener=asked,
             log=log,
             relays=tuple(_relays(settings, log)),
+            brokers=tuple(_brokers(settings)),
             inbox=Inbox(database),
             feed=feed,
+            shelf=shelf,
+            watchlists=lists,
             clock=clock,
         )
 

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     relay: RelayMode = Field(RelayMode.AUTO, description="how the log is followed: wal2json, tail, or what there is")
     inline_relay: bool = Field(True, description="development: the API process also tells the brokers")
     feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
+    inline_inbox: bool = Field(True, description="development: the API process also takes commands from the brokers")
+    command_concurrency: int = Field(8, ge=1, le=500, description="commands by message that are under way at a time")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")
@@ -67,6 +69,11 @@ class Settings(BaseSettings):
     jwt_tenant_claim: str = Field("tenant", description="the claim that names the tenant")
     jwt_roles_claim: str = Field("roles", description="the claim that lists the roles; dots descend")
 
+    rate_limit: float | None = Field(
+        None,
+        gt=0,
+        description="requests a second that one client (subject of a tenant) may send to a process; empty: any",
+    )
     vendor_api_key: SecretStr | None = Field(None, description="credentials for an external KYC provider")
     max_retries: int = Field(3, ge=0, le=20, description="vendor retries per order, and resubmissions per application")
     vendor_timeout_seconds: float = Field(60, gt=0, description="how long one vendor call may take")
@@ -81,8 +88,6 @@ class Settings(BaseSettings):
     completion_days: int = Field(30, ge=1, description="how long a missing document is waited for")
     retry_base_seconds: float = Field(2, gt=0, description="first back-off of a failed order; doubles, with jitter")
 
-    watchlists: Listed = Field((), description="lists that must be in force; empty: whatever was imported")
-    watchlists_max_age_hours: float = Field(72, gt=0, description="a list that was confirmed longer ago clears nobody")
     screening_review_from: float = Field(
         0.5, ge=0.05, le=0.99, description="probability from which on a match on a list goes to a person"
     )
@@ -95,8 +100,21 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key")
     max_file_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest accepted document")
 
+    watchlists: Listed = Field(
+        (),
+        description="sanctions and PEP lists that have to be in force; name=https://… for one of your own; empty:"
+        " the sample list, in development only",
+    )
+    list_max_age_hours: float = Field(72, gt=0, description="a list that was not confirmed for so long clears nobody")
+    eu_list_token: SecretStr | None = Field(None, description="token of the EU's financial sanctions files")
+
     engine_workers: int | None = Field(None, ge=1, description="document engine processes; empty: one per core")
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
+    face_matching: bool = Field(
+        True, description="compare selfies with portraits, of applicants who agreed to it; biometric data"
+    )
+    keep_selfies: bool = Field(False, description="keep selfies beyond the decision instead of erasing them at once")
+    face_matching_off_tenants: Listed = Field((), description="tenants for whom no faces are compared")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
     lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")
     order_retention_days: float = Field(30, gt=0, description="how long a finished order is kept")
@@ -104,7 +122,13 @@ class Settings(BaseSettings):
     inline_worker: bool = Field(True, description="development: the API process also works off the orders")
 
     @field_validator(
-        "jwt_algorithms", "sandbox_tenants", "watchlists", "document_route", "sandbox_route", mode="before"
+        "jwt_algorithms",
+        "sandbox_tenants",
+        "watchlists",
+        "face_matching_off_tenants",
+        "document_route",
+        "sandbox_route",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

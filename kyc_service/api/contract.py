@@ -120,7 +120,7 @@ class Operation:
 
 
 ALWAYS = ("internal_error", "store_unavailable")
-AUTHENTICATED = ("token_missing", "token_expired", "forbidden", "keys_unavailable")
+AUTHENTICATED = ("token_missing", "token_expired", "forbidden", "rate_limited", "keys_unavailable")
 READING = ("json_invalid", "request_invalid", "body_too_large", "media_type_unsupported", "validation_failed")
 KEYED = ("idempotency_key_invalid", "idempotency_key_reused", "answer_erased")
 

@@ -4,7 +4,7 @@ CloudEvents' `source` and `id` name a command, and a named command has one outco
 in the same commit, and a refusal in the inbox. So a broker may deliver it as often as it likes.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from kyc_service.application.desk import ANSWERS_ARE_KEPT, Again, Caller, Keyed,
 from kyc_service.application.ids import new_id
 from kyc_service.bootstrap import App
 from kyc_service.domain.record import record
+from kyc_service.messaging.intake import Intake, Pace
+from kyc_service.messaging.intakes import intakes
 from kyc_service.messaging.letters import Answer, Fate, Letter
 from kyc_service.store.inbox import Refusal, Sender
 
@@ -104,6 +106,11 @@ class Mailbox:
         now = self._app.clock()
         refusal = Refusal(fingerprint=fingerprint, problem=from_json(bytes(answer.body)))
         return await self._app.inbox.keep(sender, refusal, now, now + ANSWERS_ARE_KEPT)
+
+
+def intakes_of(app: App) -> Sequence[Intake]:
+    """Whatever takes commands for the app, one for each of its brokers."""
+    return intakes(app.brokers, Mailbox(app).carry_out, Pace(concurrency=app.settings.command_concurrency))
 
 
 # ── the commands ──────────────────────────────────────────────────────────────────

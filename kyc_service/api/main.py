@@ -18,7 +18,17 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from kyc_service import bootstrap
-from kyc_service.api import applications, documentation, events, files, health, openapi, problems, screening
+from kyc_service.api import (
+    applications,
+    documentation,
+    events,
+    files,
+    health,
+    mailbox,
+    openapi,
+    problems,
+    screening,
+)
 from kyc_service.api.gate import Exchange, Gate
 from kyc_service.api.problems import STATUSES, Refused
 from kyc_service.api.routes import PublicRoute, Route, admit
@@ -32,6 +42,7 @@ ROUTES: tuple[Route, ...] = (*applications.ROUTES, *screening.ROUTES, *files.ROU
 PUBLIC: tuple[PublicRoute, ...] = (
     *health.PUBLIC,
     PublicRoute(path="/openapi.json", handler=documentation.document),
+    PublicRoute(path="/asyncapi.json", handler=documentation.messages),
     PublicRoute(path="/docs", handler=documentation.page),
     PublicRoute(path="/docs/problems", handler=documentation.problems),
     PublicRoute(path="/docs/assets/{name}", handler=documentation.asset),
@@ -151,7 +162,7 @@ def _hanging_up(app: App) -> Iterator[None]:
 
 @asynccontextmanager
 async def _background(app: App) -> AsyncIterator[None]:
-    """Ring for the workers and relays elsewhere; in development, also be both."""
+    """Ring for the workers and relays elsewhere; in development, also be both, and take commands from the brokers."""
     tasks = [asyncio.create_task(app.bells.carry(), name="carry the bells")]
     development = not app.settings.production
     relays = app.relays if development and app.settings.inline_relay else ()
@@ -160,9 +171,14 @@ async def _background(app: App) -> AsyncIterator[None]:
     if worker or relays:
         tasks.append(asyncio.create_task(app.bells.listen(), name="listen to the bells"))
     tasks += [asyncio.create_task(relay.run(), name=f"relay to {relay.name}") for relay in relays]
+    inbox = mailbox.intakes_of(app) if development and app.settings.inline_inbox else ()
+    listening = [asyncio.create_task(intake.run(), name="take commands") for intake in inbox]
     try:
         yield
     finally:
+        for intake in inbox:
+            intake.stop()
+        await asyncio.gather(*listening)
         app.worker.stop()
         if worker:
             await worker

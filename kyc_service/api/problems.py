@@ -163,6 +163,8 @@ KINDS: Mapping[str, Kind] = {
         _kind("file_empty", 422, "Empty file", _text(FileEmpty), "Send the content of the file as the body."),
         _kind("file_type_mismatch", 422, "Another file type", _text(FileTypeMismatch),
               "Send the `Content-Type` that the file really has."),
+        _kind("rate_limited", 429, "Too many requests", "The client sends more requests than this service admits.",
+              _AGAIN),
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
               "Try again later with the same `Idempotency-Key`; tell us the `request_id` if it stays."),
         _kind("store_unavailable", 503, "Not available at the moment", _text(StoreUnavailable), _AGAIN),
@@ -203,6 +205,7 @@ STATUSES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed"}
 
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "contended": {"Retry-After": "1"},
+    "rate_limited": {"Retry-After": "1"},
     "store_unavailable": {"Retry-After": "2"},
     "feed_full": {"Retry-After": "5"},
     "files_unavailable": {"Retry-After": "5"},

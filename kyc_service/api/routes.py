@@ -1,5 +1,6 @@
 """What a route is: where it stands, which action the policy is asked about, and who carries the request out."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TypeAlias, TypeVar
 from uuid import UUID
@@ -116,7 +117,7 @@ async def admit(request: Request, action: str) -> Call:
     """The request as a call of its principal.
 
     Raises:
-        Refused: there is no token, or its roles do not permit the action.
+        Refused: there is no token, its roles do not permit the action, or its subject asks too much.
         AuthError: the token is not accepted.
         KeysUnavailable: nobody can tell at the moment.
     """
@@ -125,6 +126,8 @@ async def admit(request: Request, action: str) -> Call:
     principal = app.verifier.cached(token) or await app.verifier.verify(token)
     exchange: Exchange = request.scope["kyc.exchange"]
     exchange.tenant = principal.tenant
+    if app.limits is not None and (pause := app.limits.wait((principal.tenant, principal.subject))):
+        raise Refused("rate_limited", headers={"Retry-After": str(math.ceil(pause))})
     permit(app, principal, action)
     return Call(
         request=request,

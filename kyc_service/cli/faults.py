@@ -14,11 +14,13 @@ from kyc_service.access.jwks import KeyAddressRefused
 from kyc_service.access.policy import PolicyRefused
 from kyc_service.access.principal import AuthError
 from kyc_service.application.ports import StoreUnavailable
+from kyc_service.application.watchlists import VersionRefused
 from kyc_service.bootstrap import App, SettingsRefused, build, refusals
 from kyc_service.cli.schema import meet
 from kyc_service.documents.faults import EngineNotInstalled
 from kyc_service.log import configure, redact
 from kyc_service.privacy.sealing import PrivacyError
+from kyc_service.screening.lists.sources import SourceUnknown, TokenMissing
 from kyc_service.settings import Settings
 from kyc_service.store.pg_cluster import EmbeddedServerUnavailable
 
@@ -31,6 +33,9 @@ OUTSPOKEN = (
     KeyAddressRefused,
     PolicyRefused,
     PrivacyError,
+    SourceUnknown,
+    TokenMissing,
+    VersionRefused,
 )
 
 

@@ -172,6 +172,39 @@ async def _relay(app: "App") -> None:
 
 
 @click.command()
+def inbox() -> None:
+    """Take commands from the brokers of KYC_EVENT_BROKER_URL: submissions and amendments by message.
+
+    Any number of them may run. SIGTERM lets it finish what it holds; what it is killed with is delivered again and is
+    not done twice. docs/commands.md has the messages.
+
+    Example: kyc inbox
+    """
+    with_app(_inbox)
+
+
+async def _inbox(app: "App") -> None:
+    from kyc_service.api.mailbox import intakes_of
+
+    intakes = intakes_of(app)
+    if not intakes:
+        raise Failure("There is no broker to take commands from: set KYC_EVENT_BROKER_URL.")
+
+    def stop() -> None:
+        for intake in intakes:
+            intake.stop()
+
+    loop = asyncio.get_running_loop()
+    for name in STOPPING:
+        loop.add_signal_handler(name, stop)
+    carrying = asyncio.create_task(app.bells.carry(), name="carry the bells")
+    click.echo(f"kyc: taking commands from {', '.join(broker.name for broker in app.brokers)}", err=True)
+    await asyncio.gather(*(intake.run() for intake in intakes))
+    carrying.cancel()
+    await asyncio.gather(carrying, return_exceptions=True)
+
+
+@click.command()
 @click.option("--revision", default="head", show_default=True, help="The revision to go up to.")
 def migrate(revision: str) -> None:
     """Bring the database to a revision. It does no harm to run it several times, or several at once.

@@ -1,5 +1,6 @@
 """Every setting as an operator sees it."""
 
+import re
 from collections.abc import Sequence
 
 from pydantic import SecretStr
@@ -7,6 +8,8 @@ from pydantic import SecretStr
 from kyc_service.domain.record import record
 from kyc_service.log import redact
 from kyc_service.settings import Settings
+
+QUERY = re.compile(r"(://[^?]*)\?.*")  # of an address: it may hold a token
 
 
 @record
@@ -46,6 +49,6 @@ def _written(value: object) -> str:
         case bool():
             return str(value).lower()
         case tuple():
-            return ",".join(str(part) for part in value)
+            return ",".join(QUERY.sub(r"\1?***", _written(str(part))) for part in value)
         case _:
             return str(redact(None, "config", {"event": str(value)})["event"])  # an address may hold a password

@@ -95,7 +95,7 @@ async def open_kafka(where: Address) -> AsyncIterator["KafkaPublisher"]:
         linger_ms=LINGER_MS,
         max_batch_size=256 * 1024,
         request_timeout_ms=int(PATIENCE * 1000),
-        **_security(where),
+        **security(where),
     )
     try:
         async with asyncio.timeout(PATIENCE):
@@ -123,7 +123,8 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         return
 
 
-def _security(where: Address) -> Mapping[str, Any]:
+def security(where: Address) -> Mapping[str, Any]:
+    """How a client of aiokafka proves who it is at *where*."""
     given: dict[str, Any] = {"ssl_context": ssl.create_default_context()} if where.tls else {}
     protocol = "SSL" if where.tls else "PLAINTEXT"
     if where.user is not None:

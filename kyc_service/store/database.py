@@ -1,7 +1,8 @@
 """Connections to PostgreSQL: whose they are, which role they take, and for which tenant they may read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.settings import Settings
-from kyc_service.store.embedded import join
+from kyc_service.store.embedded import guard, join
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -26,7 +27,7 @@ def dsn(settings: Settings) -> Iterator[str]:
     if settings.db_dsn is not None:
         yield settings.db_dsn.get_secret_value()
         return
-    with join(settings.home) as server:
+    with join(settings.home) as server, guard(settings.home):
         yield server.dsn
 
 
@@ -90,6 +91,7 @@ class Database:
 
     def __init__(self, target: str, *, size: int) -> None:
         self.target = target
+        self._healing: asyncio.Task[None] | None = None
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             target,
             connection_class=Connection,
@@ -116,6 +118,8 @@ class Database:
 
     async def close(self) -> None:
         """Give every connection back."""
+        if self._healing is not None:
+            self._healing.cancel()
         await self._pool.close()
 
     @asynccontextmanager
@@ -125,7 +129,7 @@ class Database:
         Raises:
             StoreUnavailable: the database does not answer, or went away meanwhile.
         """
-        with _border():
+        with self._border():
             async with self._pool.connection() as connection:
                 if connection.tenant != tenant:
                     connection.tenant = None
@@ -136,19 +140,39 @@ class Database:
     @asynccontextmanager
     async def any(self) -> AsyncIterator[Connection]:
         """A connection for what concerns no tenant: leasing, health."""
-        with _border():
+        with self._border():
             async with self._pool.connection() as connection:
                 yield connection
 
     @asynccontextmanager
     async def system(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """A connection of its own that sees every tenant: for rebuilding, auditing and relaying, never for requests."""
-        with _border():
+        with self._border():
             async with await AsyncConnection.connect(
                 self.target, autocommit=True, application_name="kyc-system"
             ) as connection:
                 await connection.execute("set role kyc_system")
                 yield connection
+
+    @contextmanager
+    def _border(self) -> Iterator[None]:
+        """Outages of the database in our own words."""
+        try:
+            yield
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            self._heal()
+            raise StoreUnavailable from error
+        except PoolClosed as error:
+            raise StoreUnavailable from error
+
+    def _heal(self) -> None:
+        """Look after the other connections, too: one that broke is rarely alone, and each would cost a request."""
+        if self._healing is None or self._healing.done():
+            self._healing = asyncio.create_task(self._checked())
+
+    async def _checked(self) -> None:
+        with suppress(PoolClosed, PoolTimeout):
+            await self._pool.check()
 
     async def revision(self) -> str | None:
         """The migration that the database is at; None when it has never been migrated."""
@@ -159,15 +183,6 @@ class Database:
                 return None
             row = await cursor.fetchone()
         return row[0] if row else None
-
-
-@contextmanager
-def _border() -> Iterator[None]:
-    """Outages of the database in our own words."""
-    try:
-        yield
-    except (psycopg.OperationalError, PoolTimeout, PoolClosed) as error:
-        raise StoreUnavailable from error
 
 
 async def _as_app(connection: Connection) -> None:

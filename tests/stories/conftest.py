@@ -24,7 +24,7 @@ def free_port() -> int:
 class Service:
     """A process of `kyc`, which can be killed and started again."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path, port: int | None) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str | None], log: Path, port: int | None) -> None:
         self._arguments = arguments
         self._environment = environment
         self._log = log
@@ -47,7 +47,7 @@ class Service:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "kyc_service.cli.main", *self._arguments],
-                env={**os.environ, **self._environment},
+                env={name: value for name, value in {**os.environ, **self._environment}.items() if value is not None},
                 stdout=log,
                 stderr=log,
             )
@@ -86,7 +86,7 @@ Start = Callable[..., Service]
 
 @pytest.fixture
 def start(dsn: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts `kyc …` on the test's database; everything is killed in the end."""
+    """Starts `kyc …` on the test's database; everything is killed in the end. None unsets a variable."""
     services: list[Service] = []
     shared = {
         "KYC_DB_DSN": dsn,
@@ -96,7 +96,7 @@ def start(dsn: str, tmp_path: Path) -> Iterator[Start]:
         "KYC_ENGINE_WORKERS": "1",
     }
 
-    def start(*arguments: str, serving: bool = False, **environment: str) -> Service:
+    def start(*arguments: str, serving: bool = False, **environment: str | None) -> Service:
         port = free_port() if serving else None
         given = [*arguments, *(["--port", str(port)] if port else [])]
         service = Service(given, {**shared, **environment}, tmp_path / f"{arguments[0]}-{len(services)}.log", port)

@@ -2,14 +2,28 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kyc_service.domain.record import record
-from kyc_service.screening.lists import ofac_csv, plain_jsonl
+from kyc_service.screening.lists import (
+    eu_csv,
+    eu_xml,
+    ofac_advanced,
+    ofac_csv,
+    ofac_xml,
+    ofsi_csv,
+    opensanctions_csv,
+    opensanctions_ftm,
+    plain_jsonl,
+    uk_csv,
+    un_xml,
+)
 from kyc_service.screening.lists.reading import Files, ListUnreadable, Parse, opened
 
 HEAD = 1 << 16  # bytes that are looked at
+ROOT = re.compile(r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:[\w.-]+:)?(?P<name>[\w.-]+)", re.DOTALL)
 HTML = ("<!doctype html", "<html", "<head", "<script", "<body")
 
 
@@ -27,6 +41,17 @@ class Head:
     def columns(self, delimiter: str = ",") -> Sequence[str]:
         """The cells of the first row."""
         return next(csv.reader(self.text.splitlines(), delimiter=delimiter), [])
+
+    def has_columns(self, wanted: Sequence[str], delimiter: str = ",") -> bool:
+        """Whether one of the first rows is a header with these names in it."""
+        read = csv.reader(self.text.splitlines()[:10], delimiter=delimiter)
+        return any({*wanted} <= {cell.strip() for cell in row} for row in read)
+
+    @property
+    def root(self) -> str:
+        """The name of the outermost element of an XML file; empty when it is none."""
+        found = ROOT.match(self.text)
+        return found["name"] if found else ""
 
     def json(self) -> Mapping[str, object]:
         """The object on the first line; empty when there is none."""
@@ -52,15 +77,42 @@ def _ofac_csv(head: Head) -> str | None:
     return ofac_csv.COLUMNS.get(len(columns)) if columns and columns[0].isdigit() else None
 
 
-def _plain(head: Head) -> str | None:
-    return "main" if {"id", "names"} <= head.json().keys() else None
+def _columns(wanted: Sequence[str], delimiter: str = ",") -> Callable[[Head], str | None]:
+    return lambda head: "main" if head.has_columns(wanted, delimiter) else None
+
+
+def _root(name: str) -> Callable[[Head], str | None]:
+    return lambda head: "main" if head.root == name else None
+
+
+def _keys(*wanted: str) -> Callable[[Head], str | None]:
+    return lambda head: "main" if {*wanted} <= head.json().keys() else None
 
 
 FORMATS: Mapping[str, Format] = {
     one.name: one
     for one in (
-        Format(name="ofac-csv", title="OFAC CSV (SDN and non-SDN)", parse=ofac_csv.parse, role=_ofac_csv),
-        Format(name="jsonl", title="entries one to a line", parse=plain_jsonl.parse, role=_plain),
+        Format(name="ofac-csv", title="OFAC CSV, SDN and non-SDN", parse=ofac_csv.parse, role=_ofac_csv),
+        Format(name="ofac-xml", title="OFAC sdn.xml, consolidated.xml", parse=ofac_xml.parse, role=_root("sdnList")),
+        Format(name="ofac-advanced", title="OFAC advanced XML", parse=ofac_advanced.parse, role=_root("Sanctions")),
+        Format(name="un-xml", title="UN Security Council XML", parse=un_xml.parse, role=_root("CONSOLIDATED_LIST")),
+        Format(name="eu-csv", title="EU FSF CSV 1.1", parse=eu_csv.parse, role=_columns(eu_csv.NEEDED, ";")),
+        Format(name="eu-xml", title="EU FSF XML 1.1", parse=eu_xml.parse, role=_root("export")),
+        Format(name="uk-csv", title="UK Sanctions List CSV", parse=uk_csv.parse, role=_columns(uk_csv.NEEDED)),
+        Format(name="ofsi-csv", title="UK OFSI list (closed)", parse=ofsi_csv.parse, role=_columns(ofsi_csv.NEEDED)),
+        Format(
+            name="opensanctions-csv",
+            title="OpenSanctions targets.simple.csv",
+            parse=opensanctions_csv.parse,
+            role=_columns(opensanctions_csv.NEEDED),
+        ),
+        Format(
+            name="opensanctions-ftm",
+            title="OpenSanctions entities.ftm.json",
+            parse=opensanctions_ftm.parse,
+            role=_keys("id", "schema", "properties"),
+        ),
+        Format(name="jsonl", title="entries one to a line", parse=plain_jsonl.parse, role=_keys("id", "names")),
     )
 }
 

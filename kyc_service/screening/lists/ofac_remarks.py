@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 
 from kyc_service.screening.entries import NameKind
-from kyc_service.screening.lists import dates
 from kyc_service.screening.lists.reading import Draft
 
 PARTS = re.compile(r"\.?;\s+|\.?\s*$")
@@ -118,7 +117,7 @@ def understand(remarks: str, draft: Draft) -> None:
         if found := NAMED.match(fact):
             draft.name(found["name"], NameKind.FORMER if found["how"] == "f.k.a." else NameKind.WEAK)
         elif found := DATED.match(fact):
-            draft.read("birth date", found["value"], lambda text: draft.birth(dates.birth(text)))
+            draft.born(found["value"])
         elif found := BORN_AT.match(fact):
             draft.birth_place(found["value"])
         elif found := TIED.match(fact):
@@ -127,6 +126,12 @@ def understand(remarks: str, draft: Draft) -> None:
             draft.is_of_gender(found["value"])
         else:
             _number(fact, draft)
+
+
+def kind_of_number(label: str) -> str:
+    """Our word for a kind of number that OFAC calls *label*; `other` where we have none."""
+    folded = label.strip(" :")
+    return next((kind for kind, labels in NUMBERS.items() if folded in labels), "other")
 
 
 def _number(fact: str, draft: Draft) -> None:

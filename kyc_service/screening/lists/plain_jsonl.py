@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kyc_service.screening.entries import Entry, Group, Kind, NameKind
-from kyc_service.screening.lists import dates
 from kyc_service.screening.lists.reading import Draft, Files, ListUnreadable, Problems, lines
 
 KINDS: Mapping[str, Kind] = {
@@ -61,7 +60,7 @@ def read(line: str, number: int, source: str, problems: Problems) -> Entry:
     for value, kind in names:
         draft.name(value, NAMES.get(kind, NameKind.ALIAS))
     for value in _texts(told.get("dobs")):
-        draft.read("birth date", value, lambda text: draft.birth(dates.birth(text)))
+        draft.born(value)
     for value in _texts(told.get("countries")):
         draft.country(value)
     draft.is_of_gender(_text(told.get("gender")))
@@ -74,7 +73,7 @@ def read(line: str, number: int, source: str, problems: Problems) -> Entry:
         draft.programme(value)
     draft.birth_place(_text(told.get("pob")))
     draft.remark(_text(told.get("remarks")))
-    draft.read("listed on", _text(told.get("since")), lambda text: setattr(draft, "listed_on", dates.day(text)))
+    draft.read("listed on", _text(told.get("since")), draft.was_listed)
     draft.link = _text(told.get("link"))
     return draft.entry()
 

@@ -7,6 +7,8 @@ collected; where the file is not what it claims to be, `ListUnreadable` ends the
 import csv
 import gzip
 import io
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from defusedxml.ElementTree import iterparse
 
 from kyc_service.domain.record import record
 from kyc_service.screening.entries import Birth, Entry, Group, Identifier, Kind, ListedName, NameKind
+from kyc_service.screening.lists import dates
 from kyc_service.screening.lists.dates import DateUnreadable
 from kyc_service.screening.lists.places import CountryUnknown, country
 
@@ -31,6 +34,7 @@ MAX_FIELD = 1 << 20  # characters of one field of a CSV
 SHOWN = 100  # problems that are told one by one; the rest is counted
 CTRL_Z = b"\x1a"
 GZIP = b"\x1f\x8b"
+NUMBERED = re.compile(r"(?:^|\s)\(\d{1,2}\)\s+")
 
 
 class ListUnreadable(Exception):
@@ -93,6 +97,15 @@ class Draft:
             if known is None or (known is NameKind.WEAK and kind is not NameKind.WEAK):
                 self._names[name] = kind
 
+    @property
+    def has_primary(self) -> bool:
+        """Whether a primary name is known by now."""
+        return NameKind.PRIMARY in self._names.values()
+
+    def note(self, field: str, value: str, why: str) -> None:
+        """A field that could not be understood, and why."""
+        self._problems.note(self.id, field, value, why)
+
     def read(self, field: str, value: str | None, into: Callable[[str], None]) -> None:
         """Hand a field that is there to *into*; what that cannot understand is noted and left out."""
         if text := clean(value):
@@ -134,6 +147,18 @@ class Draft:
                 pass
             case _:
                 self._problems.note(self.id, "gender", text, "It is neither male nor female.")
+
+    def was_listed(self, text: str) -> None:
+        """The day on which the publisher listed it.
+
+        Raises:
+            DateUnreadable: it is no day.
+        """
+        self.listed_on = dates.day(text)
+
+    def born(self, text: str | None, field: str = "birth date", *, circa: bool = False) -> None:
+        """A date of birth, or of foundation, in the list's words."""
+        self.read(field, text, lambda words: self.birth(dates.birth(words, circa=circa)))
 
     def programme(self, text: str | None) -> None:
         """Why they are on the list, in the publisher's own code or title."""
@@ -186,6 +211,19 @@ class Draft:
 def _keep(where: dict[str, None], text: str | None) -> None:
     if cleaned := clean(text):
         where[cleaned] = None
+
+
+def is_latin(text: str) -> bool:
+    """Whether the letters of *text* are Latin ones, most of them at least."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return 2 * sum("LATIN" in unicodedata.name(letter, "") for letter in letters) >= len(letters)
+
+
+def numbered(text: str | None) -> Iterator[str]:
+    """The values in one cell, which have numbers before them when there are several: `(1) Iraqi (2) Syrian`."""
+    for part in NUMBERED.split(text or ""):
+        if value := clean(part):
+            yield value
 
 
 def clean(text: str | None) -> str | None:

@@ -23,6 +23,7 @@ from kyc_service.domain.record import record
 from kyc_service.screening.lists import canonical, formats, plausibility
 from kyc_service.screening.lists.reading import ListUnreadable, Problems
 
+READER = 1  # raised whenever a parser understands more of the same file
 ATTEMPTS = 10  # when others keep putting versions of the same list in force
 
 
@@ -49,15 +50,18 @@ async def bring(
 ) -> Outcome:
     """Read the *files* of a list, and put them in force, in quarantine, or on record as refused.
 
-    Files that were refused or held back before are recognised, and make no second version.
+    The files of the newest version are recognised, and not read again.
 
     Raises:
         VersionRefused: another version came in force meanwhile, each time that we tried.
     """
     described = tuple(file for _, file in files)
     newest = next(iter(await binder.versions(source, 1)), None)
-    if newest and newest.status in (VersionStatus.QUARANTINED, VersionStatus.REFUSED) and _same(newest, described):
-        return Outcome(version=newest, new=False)
+    if newest and _same(newest, described):
+        if newest.status is VersionStatus.ACTIVE:
+            await binder.confirm(source, now)
+        if newest.status is not VersionStatus.SUPERSEDED:
+            return Outcome(version=newest, new=False)
     try:
         read, described = await asyncio.to_thread(_read, source, files)
     except ListUnreadable as error:
@@ -95,7 +99,9 @@ def describe(path: Path, **known: str | None) -> SourceFile:
 
 
 def _same(version: Version, files: Sequence[SourceFile]) -> bool:
-    return sorted(file.sha256 for file in version.files) == sorted(file.sha256 for file in files)
+    """Whether the version was made of these files, by a reader that understood as much as ours."""
+    read_by = version.statistics.get("reader", READER)
+    return read_by == READER and sorted(one.sha256 for one in version.files) == sorted(one.sha256 for one in files)
 
 
 def _read(source: str, files: Sequence[tuple[Path, SourceFile]]) -> tuple[Read, tuple[SourceFile, ...]]:
@@ -115,7 +121,9 @@ def _read(source: str, files: Sequence[tuple[Path, SourceFile]]) -> tuple[Read, 
     roles = {path: role for role, path in placed.items()}
     described = tuple(_placed(file, roles[path]) for path, file in files)
     shown = tuple(asdict(problem) for problem in problems.shown)
-    return Read(entries=found, statistics=dict(counted), problems=problems.count, shown=shown), described
+    return Read(
+        entries=found, statistics={**counted, "reader": READER}, problems=problems.count, shown=shown
+    ), described
 
 
 def _placed(file: SourceFile, role: str) -> SourceFile:
@@ -168,7 +176,7 @@ def _refused(source: str, standing: Standing | None, files: tuple[SourceFile, ..
         problems=0,
         shown=(),
         reasons=(why,),
-        statistics={},
+        statistics={"reader": READER},
         files=files,
     )
 

@@ -1,0 +1,253 @@
+"""Commands from RabbitMQ: a quorum queue, explicit acknowledgement, answers to `reply_to`, and a place for the rest.
+
+The topology is declared at each connection: the durable quorum queues `kyc.commands` and `kyc.commands.parked`. What
+cannot be carried out is moved to the second one, with the reason in its headers and without its token; what RabbitMQ
+itself gives up, because every process that took it died of it, it dead-letters there, too. docs/commands.md tells more.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue, DeliveryMode
+from aio_pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ProbableAuthenticationError,
+)
+from aiormq.exceptions import ChannelAccessRefused
+from crowdpay_contracts.commands import COMMANDS, PARKED
+
+from kyc_service.messaging.intake import (
+    ADDRESS,
+    ADDRESS_REFUSED,
+    DELIVERED_TOO_OFTEN,
+    KEPT,
+    Clerk,
+    Pace,
+    lasting,
+    parked,
+)
+from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
+from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
+
+if TYPE_CHECKING:
+    from aio_pika.abc import HeadersType
+
+log = structlog.get_logger("kyc.intake")
+
+PATIENCE = 30.0
+FLOOR = 20  # deliveries after which RabbitMQ gives a message up by itself
+QUEUES: Mapping[str, Mapping[str, str | int]] = {
+    PARKED: {"x-queue-type": "quorum"},
+    COMMANDS: {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": FLOOR,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": PARKED,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",  # what that strategy asks for
+    },
+}
+SECRET = frozenset({"authorization"})
+OF_THE_BROKER = frozenset({"x-delivery-count", "x-death"})
+LOST = (AMQPError, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
+
+
+class AmqpIntake:
+    """Keeps the promises of `intake.Intake` on one RabbitMQ."""
+
+    def __init__(self, name: str, url: str, carry_out: Carrier, pace: Pace) -> None:
+        self.name = name
+        self._url = url
+        self._pace = pace
+        self._stopping = asyncio.Event()
+        self._clerk = Clerk(carry_out, pace, self._stopping)
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Carry out what comes in until `stop`; a lost connection is made again."""
+        await lasting(self.name, self._session, self._stopping)
+
+    async def _session(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                connection = await aio_pika.connect(self._url, client_properties={"connection_name": "kyc-inbox"})
+        except (AuthenticationError, ProbableAuthenticationError) as error:
+            raise BrokerRefused("RabbitMQ refuses the user or the password in KYC_EVENT_BROKER_URL.") from error
+        except (AMQPError, OSError, TimeoutError) as error:
+            raise BrokerUnavailable(f"RabbitMQ cannot be reached ({type(error).__name__}).") from error
+        try:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            await channel.set_qos(prefetch_count=self._pace.concurrency)
+            await _Session(channel, await _declared(channel), self._clerk, self._pace, self._stopping).run()
+        except (AMQPError, OSError, asyncio.InvalidStateError) as error:
+            raise BrokerUnavailable(f"RabbitMQ closed the connection ({type(error).__name__}).") from error
+        finally:
+            with suppress(*LOST):
+                async with asyncio.timeout(2):
+                    await connection.close()
+
+
+async def _declared(channel: AbstractChannel) -> AbstractQueue:
+    """The queue of commands, with the place for what cannot be carried out beside it."""
+    try:
+        queues = {
+            name: await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+            for name, arguments in QUEUES.items()
+        }
+    except ChannelPreconditionFailed as error:
+        raise BrokerRefused(
+            f"RabbitMQ has a queue {COMMANDS} or {PARKED} of another kind: delete it, or declare it as"
+            " docs/commands.md says."
+        ) from error
+    except (ChannelAccessRefused, ChannelNotFoundEntity) as error:
+        raise BrokerRefused(
+            f"RabbitMQ does not let the user declare {COMMANDS} and {PARKED}: give it the permissions of"
+            " docs/commands.md."
+        ) from error
+    return queues[COMMANDS]
+
+
+class _Session:
+    """One channel, from its first message to its last."""
+
+    def __init__(
+        self, channel: AbstractChannel, queue: AbstractQueue, clerk: Clerk, pace: Pace, stopping: asyncio.Event
+    ) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._clerk = clerk
+        self._pace = pace
+        self._stopping = stopping
+        self._broken = asyncio.Event()
+        self._in_hand = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self) -> None:
+        """Until the process ends, and everything in hand is finished; or until the channel is lost."""
+        underlay = await self._channel.get_underlay_channel()
+        tag = await self._queue.consume(self._take)
+        log.info("listening", queue=COMMANDS)
+        ends = [
+            asyncio.ensure_future(one) for one in (self._stopping.wait(), self._broken.wait(), _ended(underlay.closing))
+        ]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set() and not underlay.closing.done():
+                await self._queue.cancel(tag)
+                await self._idle.wait()
+        finally:
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        """One message. Whatever goes wrong with it ends the channel, and the broker delivers it again."""
+        self._in_hand += 1
+        self._idle.clear()
+        try:
+            await self._handle(message)
+        except LOST as error:
+            log.info("delivery_lost", error=type(error).__name__)
+            self._broken.set()
+        except Exception as error:  # noqa: BLE001 - a message that nobody answers would hold its place for ever
+            log.error("delivery_failed", error=type(error).__name__)  # noqa: TRY400
+            self._broken.set()
+        finally:
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._idle.set()
+
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
+        attempt = _deliveries(message)
+        if message.reply_to and not ADDRESS.fullmatch(message.reply_to):
+            return await self._park(message, ADDRESS_REFUSED)
+        if attempt > self._pace.attempts:
+            return await self._park(message, DELIVERED_TOO_OFTEN)
+        answer = await self._clerk.answer(_letter(message))
+        if answer is None:
+            return await self._put_back(message)
+        if answer.fate is Fate.FAILED and attempt < self._pace.attempts:
+            await self._clerk.rest(self._clerk.pause(attempt))
+            return await message.nack(requeue=True)
+        told = bool(message.reply_to) and bool(answer.body)
+        if told:
+            await self._tell(message, answer)
+        if parked(answer, told=told):
+            return await self._park(message, answer.reason or answer.fate.value)
+        return await message.ack()
+
+    async def _tell(self, message: AbstractIncomingMessage, answer: Answer) -> None:
+        """Answer whoever asked. It is not written to the broker's disk, and an address that is gone gets nothing."""
+        reply = aio_pika.Message(
+            answer.body,
+            headers={"status": answer.status, **answer.headers},
+            content_type=answer.media_type,
+            correlation_id=message.correlation_id or message.message_id,
+            delivery_mode=DeliveryMode.NOT_PERSISTENT,
+            expiration=KEPT,
+            app_id="kyc-service",
+        )
+        await self._channel.default_exchange.publish(reply, message.reply_to or "", mandatory=False, timeout=PATIENCE)
+
+    async def _park(self, message: AbstractIncomingMessage, reason: str) -> None:
+        """Move the message to where somebody will look at it, with the reason and without its token."""
+        log.warning("parked", reason=reason, deliveries=_deliveries(message))
+        headers: HeadersType = {
+            "kyc-reason": reason,
+            "kyc-deliveries": _deliveries(message),
+            "kyc-parked-at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        await self._move(message, PARKED, headers, SECRET | OF_THE_BROKER)
+
+    async def _put_back(self, message: AbstractIncomingMessage) -> None:
+        """To the end of the queue: nothing is wrong with it, so its deliveries are counted from the beginning again."""
+        await self._move(message, COMMANDS, {}, OF_THE_BROKER)
+
+    async def _move(
+        self, message: AbstractIncomingMessage, queue: str, headers: "HeadersType", without: frozenset[str]
+    ) -> None:
+        """The copy is confirmed before the original goes: a kill between the two leaves one too many, never none."""
+        kept = {name: value for name, value in message.headers.items() if name not in without}
+        moved = aio_pika.Message(
+            message.body,
+            headers={**kept, **headers},
+            content_type=message.content_type,
+            correlation_id=message.correlation_id,
+            message_id=message.message_id,
+            reply_to=message.reply_to,
+            type=message.type,
+            delivery_mode=DeliveryMode.PERSISTENT,
+        )
+        await self._channel.default_exchange.publish(moved, queue, mandatory=True, timeout=PATIENCE)
+        await message.ack()
+
+
+async def _ended(closing: "asyncio.Future[object]") -> None:
+    await asyncio.wait([closing])
+
+
+def _deliveries(message: AbstractIncomingMessage) -> int:
+    """The how-manieth delivery it is, as the quorum queue counts them."""
+    count = message.headers.get("x-delivery-count", 0)
+    return (count if isinstance(count, int) else 0) + 1
+
+
+def _letter(message: AbstractIncomingMessage) -> Letter:
+    authorization = message.headers.get("authorization")
+    return Letter(
+        body=message.body,
+        media_type=message.content_type or "",
+        authorization=authorization if isinstance(authorization, str) else None,
+    )

@@ -1,0 +1,225 @@
+"""Commands over Kafka: the same answers, positions that move only after the outcome, and notes instead of copies."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from bus import eventually
+from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED, REPLIES, amend_command, encode_command, submit_command
+from nodes import kafka_mesh
+
+from kyc_service.access.development import DevelopmentIssuer
+from kyc_service.api.answers import Application, Problem
+from kyc_service.api.mailbox import Mailbox
+from kyc_service.bootstrap import App, build
+from kyc_service.messaging.intake import Pace
+from kyc_service.messaging.kafka import address
+from kyc_service.messaging.kafka_intake import KafkaIntake
+from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
+from kyc_service.settings import Settings
+from kyc_service.store.applications import Page
+
+Bearer: TypeAlias = Callable[..., str]
+PACE = Pace(concurrency=4, attempts=3, pause=0.02, limit=10, hold=0.4)
+PARTITIONS = 3
+
+
+@pytest.fixture
+def servers() -> Iterator[str]:
+    """A broker of the test's own, with the three topics."""
+    with kafka_mesh() as servers:
+        administrator = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        topics = [NewTopic(COMMANDS, PARTITIONS, 1), NewTopic(PARKED, 1, 1), NewTopic(REPLIES, 1, 1)]
+        for made in administrator.create_topics(topics).values():
+            made.result(10)
+        yield servers
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[App]:
+    async with build(settings) as app:
+        yield app
+
+
+@pytest.fixture
+def bearer(settings: Settings) -> Bearer:
+    issuer = DevelopmentIssuer(settings)
+
+    def header(*roles: str) -> str:
+        return f"Bearer {issuer.issue('sandbox', roles or ('submitter',), 'u-1', 'shop', timedelta(minutes=5))}"
+
+    return header
+
+
+class Sender:
+    """Another team's service."""
+
+    def __init__(self, servers: str, producer: AIOKafkaProducer) -> None:
+        self._servers = servers
+        self._producer = producer
+
+    async def send(self, body: bytes, authorization: str | None, partition: int = 0, **headers: str) -> None:
+        """Put one message into the topic of commands."""
+        given = {"content-type": MEDIA_TYPE, "reply_to": REPLIES, **headers}
+        given |= {"authorization": authorization} if authorization else {}
+        encoded = [(name, value.encode()) for name, value in given.items() if value]
+        await self._producer.send_and_wait(COMMANDS, body, headers=encoded, partition=partition)
+
+    def read(self, topic: str) -> list[Message]:
+        """Everything that the topic holds."""
+        consumer = Consumer({"bootstrap.servers": self._servers, "group.id": "test", "auto.offset.reset": "earliest"})
+        try:
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            found: list[Message] = []
+            silent = 0
+            while silent < 3:
+                message = consumer.poll(0.1)
+                silent = silent + 1 if message is None else 0
+                if message is not None and message.error() is None:
+                    found.append(message)
+            return found
+        finally:
+            consumer.close()
+
+    async def answers(self, count: int = 1, topic: str = REPLIES) -> list[Message]:
+        """What the topic holds, as soon as it is *count* messages."""
+        found: list[Message] = []
+
+        async def come() -> bool:
+            found[:] = await asyncio.to_thread(self.read, topic)
+            return len(found) >= count
+
+        await eventually(come, 40)
+        return found
+
+
+@pytest.fixture
+async def sender(servers: str) -> AsyncIterator[Sender]:
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    yield Sender(servers, producer)
+    await producer.stop()
+
+
+@asynccontextmanager
+async def listening(servers: str, carry_out: Carrier, pace: Pace = PACE) -> AsyncIterator[KafkaIntake]:
+    """An intake that runs meanwhile, and stops as a process does."""
+    intake = KafkaIntake("kafka", address(f"kafka://{servers}"), carry_out, pace)
+    running = asyncio.create_task(intake.run())
+    try:
+        yield intake
+    finally:
+        intake.stop()
+        async with asyncio.timeout(20):
+            await running
+
+
+def form(**replaced: Any) -> dict[str, Any]:
+    return {"user_id": str(uuid4()), "email": "alice@example.com", "documents": [], **replaced}
+
+
+async def test_commands_are_answered_to_the_topic_of_the_sender(
+    app: App, servers: str, sender: Sender, bearer: Bearer
+) -> None:
+    async with listening(servers, Mailbox(app).carry_out):
+        submit = encode_command(submit_command(form(), id="1", source="/shop"))
+        await sender.send(submit, bearer(), correlation_id="mine")
+        (answer,) = await sender.answers()
+        application = Application.model_validate_json(answer.value() or b"")
+        headers = dict(answer.headers() or [])
+        assert headers["correlation_id"] == b"mine"
+        assert (headers["content-type"], headers["status"]) == (b"application/json", b"201")
+
+        patch = amend_command(application.id, {"email": "bob@example.com"}, id="2", source="/shop")
+        await sender.send(encode_command(patch), bearer(), partition=1)
+        *_, answer = await sender.answers(2)
+        assert json.loads(answer.value() or b"")["email"] == "bob@example.com"
+
+        await sender.send(submit, bearer(), partition=2)
+        *_, again = await sender.answers(3)
+        assert json.loads(again.value() or b"")["id"] == str(application.id)
+        assert dict(again.headers() or [])["idempotent-replayed"] == b"true"
+    assert len(await app.applications.page("sandbox", Page())) == 1
+    assert sender.read(PARKED) == []
+
+
+async def test_what_cannot_be_carried_out_is_told_or_noted_and_blocks_nothing(
+    app: App, servers: str, sender: Sender, bearer: Bearer
+) -> None:
+    canary = encode_command(submit_command(form(email="canary@example.com"), id="1", source="/shop"))
+    await sender.send(b"nonsense canary@example.com", None, reply_to="")
+    await sender.send(canary, bearer("reader"), reply_to="")
+    await sender.send(canary, bearer(), reply_to="payments")
+    await sender.send(encode_command(submit_command(form(email="nobody"), id="2", source="/shop")), bearer())
+    await sender.send(encode_command(submit_command(form(), id="3", source="/shop")), bearer())
+    async with listening(servers, Mailbox(app).carry_out):
+        refused, submitted = await sender.answers(2)
+        parked = await sender.answers(3, PARKED)
+    assert Problem.model_validate_json(refused.value() or b"").code == "validation_failed"
+    assert Application.model_validate_json(submitted.value() or b"").version == 1
+    notes = [json.loads(note.value() or b"") for note in parked]
+    assert [(note["topic"], note["partition"], note["offset"], note["reason"]) for note in notes] == [
+        (COMMANDS, 0, 0, "json_invalid"),
+        (COMMANDS, 0, 1, "forbidden"),
+        (COMMANDS, 0, 2, "reply_address_refused"),
+    ]
+    assert [dict(note.headers() or [])["kyc-reason"] for note in parked] == [
+        b"json_invalid",
+        b"forbidden",
+        b"reply_address_refused",
+    ]
+    assert "canary" not in str([(note.key(), note.value(), note.headers()) for note in parked])
+    assert len(await app.applications.page("sandbox", Page())) == 1
+
+
+class Faulty:
+    """Fails with what is on the list, and then carries out."""
+
+    def __init__(self, *fates: Fate) -> None:
+        self.fates = list(fates)
+        self.letters: list[Letter] = []
+
+    async def __call__(self, letter: Letter) -> Answer:
+        self.letters.append(letter)
+        fate = self.fates.pop(0) if self.fates else Fate.DONE
+        reason = None if fate is Fate.DONE else "internal_error"
+        return Answer(fate=fate, status=200, media_type="application/json", body=b"", headers={}, reason=reason)
+
+
+async def test_failures_are_counted_and_outages_are_waited_for(servers: str, sender: Sender) -> None:
+    faulty = Faulty(*[Fate.UNAVAILABLE] * 3, *[Fate.FAILED] * PACE.attempts)
+    await sender.send(b"x", None)
+    await sender.send(b"y", None)
+    async with listening(servers, faulty):
+        (note,) = await sender.answers(topic=PARKED)
+        assert json.loads(note.value() or b"")["reason"] == "internal_error"
+        assert [letter.body for letter in faulty.letters] == [b"x"] * (3 + PACE.attempts) + [b"y"]
+
+
+@pytest.mark.long
+async def test_positions_survive_and_nothing_is_read_again(servers: str, sender: Sender) -> None:
+    first, second = Faulty(), Faulty()
+    for partition in range(PARTITIONS):
+        await sender.send(f"{partition}".encode(), None, partition)
+    async with listening(servers, first):
+
+        async def taken() -> bool:
+            return len(first.letters) == PARTITIONS
+
+        await eventually(taken, 40)
+    await sender.send(b"late", None)
+    async with listening(servers, second):
+
+        async def late() -> bool:
+            return bool(second.letters)
+
+        await eventually(late, 40)
+    assert [letter.body for letter in second.letters] == [b"late"]

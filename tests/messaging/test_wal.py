@@ -1,0 +1,208 @@
+"""The slot advances, is told apart from its troubles in one sentence each, and is never missed when it is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import uuid4
+
+import nodes
+import psycopg
+import pytest
+from bus import Consumer, Journal, eventually, journal_of, per_application, relaying
+from nodes import LogicalPostgres, RabbitNode
+from psycopg.conninfo import make_conninfo
+from structlog.testing import capture_logs
+
+from kyc_service.settings import RelayMode
+from kyc_service.store.database import migrate
+from kyc_service.store.wal import RENEWED, Changes, SlotBusy, SlotUnusable, Stream
+
+WRITE = "insert into foreign_table select generate_series(1, 1000)"
+
+
+@pytest.fixture(scope="module")
+def moody_server() -> Iterator[LogicalPostgres]:
+    """A server whose settings the tests change, and which gives slots up early."""
+    if (lack := nodes.missing()) is not None:
+        pytest.skip(lack)
+    with nodes.logical_postgres(
+        max_replication_slots="1", max_slot_wal_keep_size="16MB", min_wal_size="32MB", max_wal_size="32MB"
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def moody(moody_server: LogicalPostgres) -> Iterator[str]:
+    """A migrated database there."""
+    name = f"kyc_test_{uuid4().hex[:12]}"
+    with psycopg.connect(moody_server.dsn, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    target = make_conninfo(moody_server.dsn, dbname=name)
+    migrate(target)
+    yield target
+    with psycopg.connect(moody_server.dsn, autocommit=True) as connection:
+        connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active")
+        connection.execute(f"drop database {name} with (force)")
+
+
+@asynccontextmanager
+async def streaming(target: str, slot: str = "kyc_test") -> AsyncIterator[Stream]:
+    stream = await Stream.open(target, slot, "public.events")
+    try:
+        yield stream
+    finally:
+        await stream.close()
+
+
+def wal_status(target: str) -> list[tuple[str, bool]]:
+    with psycopg.connect(target) as connection:
+        return connection.execute("select wal_status, active from pg_replication_slots").fetchall()
+
+
+async def test_only_published_events_are_told_in_the_order_of_their_commits(logical_journal: Journal) -> None:
+    async with streaming(logical_journal.database.target, f"kyc_{uuid4().hex[:8]}") as stream:
+        first = await logical_journal.submit()
+        await logical_journal.submit()
+        await logical_journal.verify(first)
+        found: list[int] = []
+        while len(found) < 3:
+            found += (await stream.changes(5)).positions
+    async with logical_journal.database.system() as connection:
+        cursor = await connection.execute("select position, type from events order by position")
+        rows = await cursor.fetchall()
+    told = {"ApplicationSubmitted", "ApplicationVerified"}
+    assert found == [position for position, name in rows if name in told]
+    assert len(rows) > len(found)
+
+
+async def test_what_others_write_lets_the_slot_advance(logical_journal: Journal) -> None:
+    target = logical_journal.database.target
+    with psycopg.connect(target, autocommit=True) as other:
+        other.execute("create table foreign_table (n int)")
+        slot = f"kyc_{uuid4().hex[:8]}"
+        async with streaming(target, slot) as stream:
+
+            def held_back() -> int:
+                row = other.execute(
+                    "select pg_current_wal_lsn() - confirmed_flush_lsn from pg_replication_slots where slot_name = %s",
+                    (slot,),
+                ).fetchone()
+                return int(row[0]) if row else 0
+
+            other.execute(WRITE)
+            assert held_back() > 10_000
+            for _ in range(100):
+                changes = await stream.changes(0.1)
+                assert changes.positions == ()
+                stream.acknowledge(changes.lsn)
+                if held_back() < 1000:
+                    break
+                await asyncio.sleep(0.02)
+            assert held_back() < 1000
+
+
+async def one_event(stream: Stream, seconds: float = 10) -> Changes:
+    """The next change that is not only news of others."""
+    async with asyncio.timeout(seconds):
+        while not (changes := await stream.changes(0.1)).positions:
+            pass
+        return changes
+
+
+async def test_what_was_not_acknowledged_comes_again(logical_journal: Journal) -> None:
+    target, slot = logical_journal.database.target, f"kyc_{uuid4().hex[:8]}"
+    async with streaming(target, slot):
+        await logical_journal.submit()
+    for _ in range(2):
+        async with streaming(target, slot) as stream:
+            assert (await one_event(stream)).positions == (1,)
+    async with streaming(target, slot) as stream:
+        stream.acknowledge((await one_event(stream)).lsn)
+    async with streaming(target, slot) as stream:
+        with pytest.raises(TimeoutError):
+            await one_event(stream, seconds=0.5)
+
+
+async def test_a_slot_has_one_follower(logical_journal: Journal) -> None:
+    target, slot = logical_journal.database.target, f"kyc_{uuid4().hex[:8]}"
+    async with streaming(target, slot):
+        with pytest.raises(SlotBusy, match="Another process has the replication slot"):
+            async with streaming(target, slot):
+                pass
+
+
+async def test_every_trouble_has_its_cure(moody: str, moody_server: LogicalPostgres) -> None:
+    with psycopg.connect(moody, autocommit=True) as owner:
+        owner.execute("create role nobody_special login")
+        try:
+            with pytest.raises(SlotUnusable, match=r"alter role NAME with replication"):
+                async with streaming(make_conninfo(moody, user="nobody_special")):
+                    pass
+        finally:
+            owner.execute("drop role nobody_special")
+        async with streaming(moody, "kyc_first"):
+            with pytest.raises(SlotUnusable, match=r"raise `max_replication_slots`"):
+                async with streaming(moody, "kyc_second"):
+                    pass
+    with pytest.raises(SlotUnusable, match=r"cannot be used: .*no_such_database"):
+        async with streaming(make_conninfo(moody, dbname="no_such_database")):
+            pass
+    if moody_server.asks:
+        with psycopg.connect(moody, autocommit=True) as owner:
+            owner.execute("select pg_drop_replication_slot('kyc_first')")
+        moody_server.stop()
+        moody_server.start(output_plugin_libraries="pgoutput", max_replication_slots="1")
+        try:
+            with pytest.raises(SlotUnusable, match=r"alter system set output_plugin_libraries = 'pgoutput'"):
+                async with streaming(moody):
+                    pass
+        finally:
+            moody_server.stop()
+            moody_server.start(wal_level="replica")
+        try:
+            with pytest.raises(SlotUnusable, match="set `wal_level = logical` and restart"):
+                async with streaming(moody):
+                    pass
+        finally:
+            moody_server.stop()
+            moody_server.start(
+                max_replication_slots="1", max_slot_wal_keep_size="16MB", min_wal_size="32MB", max_wal_size="32MB"
+            )
+
+
+async def test_a_slot_that_was_given_up_loses_nothing(moody: str, rabbit: RabbitNode) -> None:
+    consumer = Consumer(rabbit.url)
+    async with journal_of(moody) as journal:
+        async with relaying(journal, rabbit.url, RelayMode.WAL2JSON):
+            streams = [await journal.submit()]
+            await consumer.events(1)
+            await eventually(partial(_is, moody, "reserved", True))
+        with psycopg.connect(moody, autocommit=True) as other:
+            other.execute("create table foreign_table (n int)")
+            for _ in range(200):
+                other.execute("insert into foreign_table select generate_series(1, 20000)")
+                other.execute("select pg_switch_wal()")
+                streams.append(await journal.submit())
+                other.execute("checkpoint")
+                if wal_status(moody)[0][0] == "lost":
+                    break
+        assert wal_status(moody) == [("lost", False)]
+        for stream in streams:
+            await journal.verify(stream)
+        with capture_logs() as said:
+            async with relaying(journal, rabbit.url, RelayMode.WAL2JSON):
+                events = await consumer.events(2 * len(streams) - 1)
+                await eventually(partial(_is, moody, "reserved", True))
+                last = await journal.submit()
+                events += await consumer.events(1)
+        assert [line["why"] for line in said if line["event"] == "slot"] == [RENEWED]
+    assert events[-1].subject == last
+    found = per_application(events)
+    assert set(found) == {*streams, last}
+    assert all(sequences == sorted(sequences) for sequences in found.values())
+    assert len({event.id for event in events}) == len(events), "a clean end repeats nothing"
+
+
+async def _is(target: str, status: str, active: bool) -> bool:
+    return wal_status(target) == [(status, active)]
