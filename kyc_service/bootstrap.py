@@ -195,6 +195,8 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
+        keep_selfies=settings.keep_selfies,
+        face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
 
 

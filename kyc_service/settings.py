@@ -106,6 +106,11 @@ class Settings(BaseSettings):
 
     engine_workers: int | None = Field(None, ge=1, description="document engine processes; empty: one per core")
     engine_timeout_seconds: float = Field(20, gt=0, description="a picture that takes longer is given up")
+    face_matching: bool = Field(
+        True, description="compare selfies with portraits, of applicants who agreed to it; biometric data"
+    )
+    keep_selfies: bool = Field(False, description="keep selfies beyond the decision instead of erasing them at once")
+    face_matching_off_tenants: Listed = Field((), description="tenants for whom no faces are compared")
     worker_concurrency: int = Field(8, ge=1, description="orders that one worker carries out at a time")
     lease_seconds: float = Field(30, gt=0.1, description="an order whose worker is silent for so long is taken over")
     order_retention_days: float = Field(30, gt=0, description="how long a finished order is kept")
@@ -113,7 +118,13 @@ class Settings(BaseSettings):
     inline_worker: bool = Field(True, description="development: the API process also works off the orders")
 
     @field_validator(
-        "jwt_algorithms", "sandbox_tenants", "watchlists", "document_route", "sandbox_route", mode="before"
+        "jwt_algorithms",
+        "sandbox_tenants",
+        "watchlists",
+        "face_matching_off_tenants",
+        "document_route",
+        "sandbox_route",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

@@ -32,6 +32,7 @@ ROUTES: tuple[Route, ...] = (*applications.ROUTES, *files.ROUTES, *events.ROUTES
 PUBLIC: tuple[PublicRoute, ...] = (
     *health.PUBLIC,
     PublicRoute(path="/openapi.json", handler=documentation.document),
+    PublicRoute(path="/asyncapi.json", handler=documentation.messages),
     PublicRoute(path="/docs", handler=documentation.page),
     PublicRoute(path="/docs/problems", handler=documentation.problems),
     PublicRoute(path="/docs/assets/{name}", handler=documentation.asset),

@@ -5,6 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid5
 
 from kyc_service.application.handle import Task, handle
@@ -12,12 +13,14 @@ from kyc_service.application.identities import identities_of
 from kyc_service.application.ports import (
     Cause,
     Clock,
+    Companion,
     Files,
     Identity,
     Leased,
     Orders,
     PersonVault,
     Possible,
+    PostalAddress,
     Request,
     Screened,
     Screener,
@@ -30,9 +33,11 @@ from kyc_service.application.ports import (
 )
 from kyc_service.domain.application import (
     CLAIM,
+    Application,
     Awaiting,
     CheckAnswered,
     Command,
+    Document,
     RecordAnswer,
     RecordCompensation,
     RecordOutage,
@@ -45,7 +50,7 @@ from kyc_service.domain.application import (
 from kyc_service.domain.clearance import Hit
 from kyc_service.domain.findings import Result, judge, reasons_of
 from kyc_service.domain.record import record
-from kyc_service.saga.verification import Later, RunCheck, Screen, Undo
+from kyc_service.saga.verification import ForgetSelfie, Later, RunCheck, Screen, Undo
 
 LONGEST_WAIT = timedelta(hours=1)
 LISTS_WAIT = timedelta(minutes=1)  # the lists are our own: as soon as they are fresh again, whoever waits goes on
@@ -107,6 +112,9 @@ class Effects:
                 await self._screen(leased, number)
             case Undo(step=step):
                 await self._undo(leased, step)
+            case ForgetSelfie(file_id=file_id):
+                await self._files.erase(leased.tenant, file_id, "the decision that it was for has been taken")
+                await self._orders.finish(leased, self._clock())
             case Later(command=command):
                 await self._finish(leased, command)
 
@@ -187,7 +195,27 @@ class Effects:
             subject=subject_of(person),
             today=self._clock(),
             read=(lambda: self._files.read(leased.tenant, check.file_id)) if document.uploaded else None,
+            companions=await self._companions(leased.tenant, state, document),
+            face_matching=state.terms.face_matching,
         )
+
+    async def _companions(self, tenant: str, state: Application, document: Document) -> tuple[Companion, ...]:
+        """The other uploaded documents of the application: a back beside a front, a portrait beside a selfie."""
+        found = []
+        for other in state.documents:
+            if not other.uploaded or other.file_id == document.file_id:
+                continue
+            media_type = await self._files.media_type(tenant, other.file_id)
+            if media_type is not None:
+                found.append(
+                    Companion(
+                        doc_type=other.doc_type,
+                        issued_country=other.issued_country,
+                        media_type=media_type,
+                        read=partial(self._files.read, tenant, other.file_id),
+                    )
+                )
+        return tuple(found)
 
     async def _screen(self, leased: Leased, number: int) -> None:
         found = await self._store.load(leased.tenant, leased.stream)
@@ -296,6 +324,19 @@ def subject_of(person: Mapping[str, object]) -> Subject:
         birth_date=text("birth_date"),
         nationality=text("nationality"),
         email=email if isinstance(email, str) else None,
+        address=_address_of(declared.get("address")),
+        biometric_consent=declared.get("biometric_consent") is True,
+    )
+
+
+def _address_of(declared: object) -> PostalAddress | None:
+    if not isinstance(declared, Mapping):
+        return None
+    lines, city, code = (declared.get(name) for name in ("lines", "city", "postal_code"))
+    return PostalAddress(
+        lines=tuple(line for line in lines if isinstance(line, str)) if isinstance(lines, list | tuple) else (),
+        city=city if isinstance(city, str) else None,
+        postal_code=code if isinstance(code, str) else None,
     )
 
 

@@ -115,6 +115,10 @@ class FileVault(Protocol):
         """Remove the bytes; once more does no harm."""
         ...
 
+    async def erase(self, tenant: str, file_id: UUID, path: str, *, at: datetime, reason: str) -> None:
+        """Destroy the key, then the bytes that nobody can read any more."""
+        ...
+
     async def open(self, tenant: str, file_id: UUID, box: bytes) -> Mapping[str, object] | None:
         """What is known of the file, or None once it was erased."""
         ...
@@ -255,6 +259,12 @@ class Cabinet:
     async def release(self, tenant: str, application: UUID) -> int:
         """Give up the claim that the application has on its files; how many there were."""
         return await self._rows.release(tenant, application)
+
+    async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
+        """Destroy the file's key and its bytes; twice does no harm, nor does a file that this tenant never had."""
+        row = await self._rows.get(tenant, file_id)
+        if row is not None:
+            await self._vault.erase(tenant, file_id, row.path, at=self._clock(), reason=reason)
 
     async def _row(self, tenant: str, file_id: UUID) -> FileRow:
         row = await self._rows.get(tenant, file_id)

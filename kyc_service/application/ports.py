@@ -215,17 +215,44 @@ class VendorUnavailable(Exception):
 
 
 @record
+class PostalAddress:
+    """Where the person says they live; every part may be missing. Lives in memory only."""
+
+    lines: tuple[str, ...] = ()
+    city: str | None = None
+    postal_code: str | None = None
+
+    def __repr__(self) -> str:
+        return "PostalAddress(***)"
+
+
+@record
 class Subject:
-    """The person as declared; every field may be missing. Lives in memory only."""
+    """The person as declared; every field may be missing. Lives in memory only.
+
+    `biometric_consent`: they agreed that their face is compared by machine.
+    """
 
     given_names: str | None = None
     family_name: str | None = None
     birth_date: str | None = None
     nationality: str | None = None
     email: str | None = None
+    address: PostalAddress | None = None
+    biometric_consent: bool = False
 
     def __repr__(self) -> str:
         return "Subject(***)"
+
+
+@record
+class Companion:
+    """Another uploaded document of the same application."""
+
+    doc_type: str
+    issued_country: str
+    media_type: str
+    read: Callable[[], AsyncIterator[bytes]]
 
 
 @record
@@ -241,6 +268,8 @@ class Request:
     subject: Subject
     today: datetime
     read: Callable[[], AsyncIterator[bytes]] | None  # the picture, decrypted as it is read; None: never uploaded
+    companions: tuple[Companion, ...] = ()
+    face_matching: bool = False  # the tenant wants faces compared; the person has to agree as well
 
 
 @record
@@ -418,6 +447,10 @@ class Files(Protocol):
 
     async def release(self, tenant: str, application: UUID) -> int:
         """Give up the claim that the application has on its files; how many there were."""
+        ...
+
+    async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
+        """Destroy the file's key and its bytes; twice does no harm."""
         ...
 
 

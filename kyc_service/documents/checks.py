@@ -1,18 +1,26 @@
 """What is wrong with a document, if anything: a reading held against what was announced and declared. Pure.
 
-The built-in engine reads the machine-readable zone and nothing else. What it cannot look at (the face, the printed
-text, the security features) is said to be `not_performed`; what it had to guess goes to a person; what the applicant
-can mend with a better picture asks for one. `domain.findings.judge` makes the verdict.
+An identity document is judged by its zone, which must agree with its print and with what was declared; a selfie by its
+face; a proof of address by its text. What cannot be looked at (security features, liveness) is said to be
+`not_performed`; what had to be guessed goes to a person; what the applicant can mend with a better picture asks for
+one. `domain.findings.judge` makes the verdict.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
+from kyc_service.documents.addresses import KINDS as PROOFS_OF_ADDRESS
+from kyc_service.documents.addresses import Address, Letter, prove
+from kyc_service.documents.classes import DocumentClass, classify, issuer_on
+from kyc_service.documents.consistency import consistent, paired, printed_lines
 from kyc_service.documents.countries import alpha_2
 from kyc_service.documents.decipher import Deciphered
+from kyc_service.documents.found import finding, not_performed, note, place
 from kyc_service.documents.mrz import BirthDate, birth_date, expiry_date
+from kyc_service.documents.portraits import FaceUse, Selfie, portrait, selfie, without_match
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.transliteration import Likeness, Name, same_name
+from kyc_service.domain.application import SELFIE
 from kyc_service.domain.findings import Category, Field, Finding, Measured, Outcome, Severity
 from kyc_service.domain.record import record
 
@@ -30,12 +38,13 @@ CODES: Mapping[str, str] = {
 BLURRED = 90.0  # measured: below this the text becomes unreadable
 SOFT = 150.0
 OLDEST = 120
-NOT_LOOKED_AT = (
-    ("document.visual_zone", Category.DATA_CONSISTENCY),
-    ("document.authenticity", Category.AUTHENTICITY),
-    ("face.match", Category.FACE),
-    ("face.liveness", Category.LIVENESS),
-)
+BRIGHTNESS, SHARE = "median value of 255", "share of the text's area"
+DARK, BRIGHT_ENOUGH = 45.0, 60.0  # median brightness where text is
+GLARE = 0.04  # share of the text's area
+SMALL_LETTERS = 10.0  # pixels
+LICENCES = frozenset({"DRIVING_LICENCE", "DRIVERS_LICENSE"})  # most bear no zone
+CARDS = frozenset({DocumentClass.NATIONAL_ID, DocumentClass.RESIDENCE_PERMIT})
+ELSE = 0.6  # how sure a class must be to say that another document was sent
 
 
 @record
@@ -55,15 +64,61 @@ class Declared:
     nationality: str | None = None
     sex: str | None = None
     number: str | None = None
+    address: Address | None = None
 
 
-def examine(reading: Reading, declared: Declared, announced: Announced | None, today: date) -> tuple[Finding, ...]:
-    """Everything that was looked at in the document, and how it came out."""
-    return (*_examined(reading, declared, announced, today), *_not_looked_at())
+@record
+class Beside:
+    """What the application shows beside this picture, and whether faces may be compared.
+
+    `pages` are the other pages of the document or, beside a selfie, the documents themselves.
+    """
+
+    pages: tuple[Reading, ...] = ()
+    faces: FaceUse = FaceUse.OFF
+
+
+def examine(
+    reading: Reading, declared: Declared, announced: Announced | None, today: date, beside: Beside | None = None
+) -> tuple[Finding, ...]:
+    """Everything that was looked at, and how it came out. *announced* None: nobody said what it is."""
+    beside = beside or Beside()
+    if announced and announced.doc_type == SELFIE:
+        return tuple(selfie(Selfie(reading=reading, documents=beside.pages, use=beside.faces)))
+    if announced and announced.doc_type in PROOFS_OF_ADDRESS:
+        letter = Letter(reading=reading, name=declared.name, address=declared.address, country=announced.issued_country)
+        return tuple(prove(letter, today))
+    return (
+        *_examined(reading, declared, announced, today, beside.pages),
+        not_performed("document.authenticity", Category.AUTHENTICITY),
+        *without_match(),
+    )
 
 
 def fields(reading: Reading, today: date) -> tuple[Field, ...]:
     """The data of the document, for the record; what no check digit confirmed is not among them."""
+    return (*_class_of(reading), *_of_zone(reading, today))
+
+
+def _class_of(reading: Reading) -> Iterator[Field]:
+    """What kind of document the page is, and of which state."""
+    if reading.refused:
+        return
+    lines, zone = printed_lines([reading]), reading.zone.zone if reading.zone else None
+    found = classify(lines, zone, [face.share for face in reading.faces])
+    yield Field(name="document_class", value=found.kind.value, source="layout", confidence=found.likely)
+    country = issuer_on(lines, zone)
+    if country:
+        by_zone = zone is not None and not zone.failed
+        yield Field(
+            name="issuing_country",
+            value=country,
+            source="mrz" if by_zone else "viz",
+            confidence=1.0 if by_zone else 0.5,
+        )
+
+
+def _of_zone(reading: Reading, today: date) -> tuple[Field, ...]:
     if reading.zone is None or not reading.zone.holds:
         return ()
     zone, sure = reading.zone.zone, dict(reading.zone.sure)
@@ -85,11 +140,11 @@ def fields(reading: Reading, today: date) -> tuple[Field, ...]:
             name=name,
             value=value,
             source="mrz",
-            confidence=sure.get(place, 1.0),
-            repaired=reading.zone.guessed(place),
-            alternatives=reading.zone.alternatives if place == "number" else 0,
+            confidence=sure.get(span, 1.0),
+            repaired=reading.zone.guessed(span),
+            alternatives=reading.zone.alternatives if span == "number" else 0,
         )
-        for name, (value, place) in found.items()
+        for name, (value, span) in found.items()
         if value
     )
 
@@ -100,20 +155,23 @@ def _written(born: BirthDate) -> str:
     return f"{year}-{month}-{day}"
 
 
-def _examined(reading: Reading, declared: Declared, announced: Announced | None, today: date) -> Iterator[Finding]:
+def _examined(
+    reading: Reading, declared: Declared, announced: Announced | None, today: date, pages: Sequence[Reading]
+) -> Iterator[Finding]:
     if reading.refused:
-        yield _finding("image.usable", Category.IMAGE, Outcome.UNCLEAR, reading.refused)
+        yield finding("image.usable", Category.IMAGE, Outcome.UNCLEAR, reading.refused)
         return
-    yield _finding("image.usable", Category.IMAGE, Outcome.PASS)
+    yield finding("image.usable", Category.IMAGE, Outcome.PASS)
     if announced and announced.doc_type not in CODES:
-        yield _finding("document.supported", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_UNSUPPORTED")
+        yield finding("document.supported", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_UNSUPPORTED")
         return
+    yield from _origin(reading)
     found = reading.zone
     if found is None or not found.holds:
-        yield _unread(reading)
+        yield from _without_zone(reading, announced, pages)
         return
-    yield _finding("document.readable", Category.DOCUMENT, Outcome.PASS)
-    yield from _sharp(reading)
+    yield _readable(reading)
+    yield from _good(reading)
     yield _certain(found)
     yield _unambiguous(found)
     if announced:
@@ -121,6 +179,8 @@ def _examined(reading: Reading, declared: Declared, announced: Announced | None,
         yield _issuer(found, announced)
     yield _expiry(found, today)
     yield _birth(found, today)
+    yield from consistent(found, reading, pages)
+    yield from portrait(reading, pages)
     yield _name(found, declared)
     yield _born(found, declared, today)
     yield _nationality(found, declared)
@@ -128,32 +188,33 @@ def _examined(reading: Reading, declared: Declared, announced: Announced | None,
     yield _number(found, declared)
 
 
-def _not_looked_at() -> Iterator[Finding]:
-    for name, category in NOT_LOOKED_AT:
-        reasons = ("LIVENESS_NOT_PERFORMED",) if category is Category.LIVENESS else ()
-        yield Finding(
-            id=name, category=category, outcome=Outcome.NOT_PERFORMED, severity=Severity.INFO, reasons=reasons
-        )
+def _without_zone(reading: Reading, announced: Announced | None, pages: Sequence[Reading]) -> Iterator[Finding]:
+    """The front of a card whose back is there too, or else something that could not be read."""
+    sides = paired(reading, pages)
+    if sides:
+        yield sides
+        yield from _good(reading)
+        yield from portrait(reading, ())
+        return
+    yield _unread(reading, announced)
 
 
-def _finding(name: str, category: Category, outcome: Outcome, *reasons: str) -> Finding:
-    return Finding(id=name, category=category, outcome=outcome, severity=Severity.HIGH, reasons=reasons)
+def _readable(reading: Reading) -> Finding:
+    return Finding(
+        id="document.readable",
+        category=Category.DOCUMENT,
+        outcome=Outcome.PASS,
+        severity=Severity.HIGH,
+        evidence=place(reading.zone_corners, reading.page),
+    )
 
 
 # ── Could it be read? ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _unread(reading: Reading) -> Finding:
+def _unread(reading: Reading, announced: Announced | None) -> Finding:
     """Why the zone could not be read, in words that help to take a better picture."""
-    measured = None
-    if reading.sharpness < BLURRED:
-        reason, measured = "IMAGE_BLURRED", _sharpness(reading, BLURRED)
-    elif reading.zone is not None:
-        reason = "MRZ_CHECK_DIGIT"
-    elif reading.lines_of_text == 0:
-        reason = "IMAGE_NO_DOCUMENT"
-    else:
-        reason = "MRZ_NOT_FOUND"
+    reason, measured = _reason_unread(reading, announced)
     return Finding(
         id="document.readable",
         category=Category.DOCUMENT,
@@ -164,34 +225,88 @@ def _unread(reading: Reading) -> Finding:
     )
 
 
+def _reason_unread(reading: Reading, announced: Announced | None) -> tuple[str, Measured | None]:
+    quality = reading.quality
+    other = _other_document(reading, announced)
+    if reading.sharpness < BLURRED:
+        reason: tuple[str, Measured | None] = ("IMAGE_BLURRED", _sharpness(reading, BLURRED))
+    elif quality and quality.light is not None and quality.light < DARK:
+        reason = ("IMAGE_DARK", Measured(value=quality.light, threshold=DARK, unit=BRIGHTNESS))
+    elif other:
+        reason = (other, None)
+    elif quality and quality.glare is not None and quality.glare > GLARE:
+        reason = ("IMAGE_GLARE", Measured(value=quality.glare, threshold=GLARE, unit=SHARE))
+    elif reading.zone is not None:
+        reason = ("MRZ_CHECK_DIGIT", None)
+    else:
+        reason = ("MRZ_NOT_FOUND" if reading.lines_of_text else "IMAGE_NO_DOCUMENT", None)
+    return reason
+
+
+def _other_document(reading: Reading, announced: Announced | None) -> str | None:
+    """Why a page without a zone is not the one that was wanted; None: it may well be."""
+    if reading.zone is not None:
+        return None
+    shown = classify(printed_lines([reading]), None, [face.share for face in reading.faces])
+    if announced and announced.doc_type in LICENCES:
+        return "DOC_TYPE_UNSUPPORTED" if shown.kind is DocumentClass.DRIVING_LICENCE else None
+    if shown.kind in CARDS and reading.faces:
+        return "IMAGE_WRONG_SIDE"
+    if shown.kind not in {*CARDS, DocumentClass.PASSPORT, DocumentClass.OTHER} and shown.likely >= ELSE:
+        return "DOC_TYPE_MISMATCH"
+    return None
+
+
 def _sharpness(reading: Reading, threshold: float) -> Measured:
     return Measured(value=reading.sharpness, threshold=threshold, unit="sobel p98")
 
 
-def _sharp(reading: Reading) -> Iterator[Finding]:
-    """A soft picture that could be read all the same is worth a note, no more."""
-    soft = reading.sharpness < SOFT
-    yield Finding(
-        id="image.sharpness",
-        category=Category.IMAGE,
-        outcome=Outcome.WARN if soft else Outcome.PASS,
-        severity=Severity.LOW,
-        reasons=("IMAGE_BLURRED",) if soft else (),
-        measured=_sharpness(reading, SOFT),
-    )
+def _good(reading: Reading) -> Iterator[Finding]:
+    """A poor picture that could be read all the same is worth a note, no more."""
+    yield _measured("image.sharpness", _sharpness(reading, SOFT), "IMAGE_BLURRED", poor=reading.sharpness < SOFT)
+    quality = reading.quality
+    if quality is None:
+        return
+    if quality.glare is None:
+        yield not_performed("image.glare", Category.IMAGE)  # white paper: a reflection cannot be told from it
+    else:
+        glare = Measured(value=quality.glare, threshold=GLARE, unit=SHARE)
+        yield _measured("image.glare", glare, "IMAGE_GLARE", poor=quality.glare > GLARE)
+    if quality.light is not None:
+        light = Measured(value=quality.light, threshold=BRIGHT_ENOUGH, unit=BRIGHTNESS)
+        yield _measured("image.light", light, "IMAGE_DARK", poor=quality.light < BRIGHT_ENOUGH)
+    size = Measured(value=quality.letters, threshold=SMALL_LETTERS, unit="pixels, median height of a line")
+    yield _measured("image.size", size, "IMAGE_TOO_SMALL", poor=quality.letters < SMALL_LETTERS)
+
+
+def _measured(name: str, measured: Measured, reason: str, *, poor: bool) -> Finding:
+    reasons = (reason,) if poor else ()
+    return note(name, Category.IMAGE, Outcome.WARN if poor else Outcome.PASS, *reasons, measured=measured)
+
+
+def _origin(reading: Reading) -> Iterator[Finding]:
+    """What the file says of itself. Nothing said proves nothing: whoever forges takes such signs away."""
+    if reading.traces is None:
+        return
+    if reading.traces.editor:
+        yield finding("image.origin", Category.AUTHENTICITY, Outcome.WARN, "AUTH_EDIT_SOFTWARE")
+    elif reading.traces.screenshot:
+        yield finding("image.origin", Category.AUTHENTICITY, Outcome.WARN, "IMAGE_SCREENSHOT")
+    else:
+        yield note("image.origin", Category.AUTHENTICITY, Outcome.PASS)
 
 
 def _certain(found: Deciphered) -> Finding:
     if found.repaired:
-        return _finding("document.certain", Category.DATA_VALIDATION, Outcome.WARN, "MRZ_REPAIRED")
-    return _finding("document.certain", Category.DATA_VALIDATION, Outcome.PASS)
+        return finding("document.certain", Category.DATA_VALIDATION, Outcome.WARN, "MRZ_REPAIRED")
+    return finding("document.certain", Category.DATA_VALIDATION, Outcome.PASS)
 
 
 def _unambiguous(found: Deciphered) -> Finding:
     """Another picture does not help where two readings are equally right, so a person looks: not `unclear`."""
     if found.alternatives:
-        return _finding("document.unambiguous", Category.DATA_VALIDATION, Outcome.WARN, "MRZ_AMBIGUOUS")
-    return _finding("document.unambiguous", Category.DATA_VALIDATION, Outcome.PASS)
+        return finding("document.unambiguous", Category.DATA_VALIDATION, Outcome.WARN, "MRZ_AMBIGUOUS")
+    return finding("document.unambiguous", Category.DATA_VALIDATION, Outcome.PASS)
 
 
 # ── Is it the document that was announced, and valid? ────────────────────────────────────────────────────────────────
@@ -199,27 +314,27 @@ def _unambiguous(found: Deciphered) -> Finding:
 
 def _kind(found: Deciphered, announced: Announced) -> Finding:
     if found.zone.code[:1] in CODES[announced.doc_type]:
-        return _finding("document.type", Category.DOCUMENT, Outcome.PASS)
-    return _finding("document.type", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_MISMATCH")
+        return finding("document.type", Category.DOCUMENT, Outcome.PASS)
+    return finding("document.type", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_MISMATCH")
 
 
 def _issuer(found: Deciphered, announced: Announced) -> Finding:
     """Whether the issuing state is the announced one; an issuer that is no state we know is for a person."""
     issuer, country = alpha_2(found.zone.issuer), alpha_2(announced.issued_country)
     if issuer is None or country is None:
-        return _finding("document.country", Category.DOCUMENT, Outcome.WARN, "DOC_ISSUER_UNKNOWN")
+        return finding("document.country", Category.DOCUMENT, Outcome.WARN, "DOC_ISSUER_UNKNOWN")
     if issuer != country:
-        return _finding("document.country", Category.DOCUMENT, Outcome.FAIL, "DOC_COUNTRY_MISMATCH")
-    return _finding("document.country", Category.DOCUMENT, Outcome.PASS)
+        return finding("document.country", Category.DOCUMENT, Outcome.FAIL, "DOC_COUNTRY_MISMATCH")
+    return finding("document.country", Category.DOCUMENT, Outcome.PASS)
 
 
 def _expiry(found: Deciphered, today: date) -> Finding:
     """Only a date that was read without a guess can reject."""
     expires = expiry_date(found.zone.expiry, today)
     if expires is None:
-        return _finding("document.expiry", Category.DOCUMENT, Outcome.WARN, "DOC_EXPIRY_UNKNOWN")
+        return finding("document.expiry", Category.DOCUMENT, Outcome.WARN, "DOC_EXPIRY_UNKNOWN")
     if expires >= today:
-        return _finding("document.expiry", Category.DOCUMENT, Outcome.PASS)
+        return finding("document.expiry", Category.DOCUMENT, Outcome.PASS)
     certain = not found.guessed("expiry")
     return Finding(
         id="document.expiry",
@@ -234,10 +349,10 @@ def _expiry(found: Deciphered, today: date) -> Finding:
 def _birth(found: Deciphered, today: date) -> Finding:
     born = birth_date(found.zone.birth, today)
     if born is None and found.zone.birth:
-        return _finding("document.birth_date", Category.DATA_VALIDATION, Outcome.WARN, "DATA_DOB_INVALID")
+        return finding("document.birth_date", Category.DATA_VALIDATION, Outcome.WARN, "DATA_DOB_INVALID")
     if born is None or born.year is None:
-        return _finding("document.birth_date", Category.DATA_VALIDATION, Outcome.WARN, "DATA_DOB_MISSING")
-    return _finding("document.birth_date", Category.DATA_VALIDATION, Outcome.PASS)
+        return finding("document.birth_date", Category.DATA_VALIDATION, Outcome.WARN, "DATA_DOB_MISSING")
+    return finding("document.birth_date", Category.DATA_VALIDATION, Outcome.PASS)
 
 
 # ── Is it the applicant's? ───────────────────────────────────────────────────────────────────────────────────────────
@@ -245,12 +360,12 @@ def _birth(found: Deciphered, today: date) -> Finding:
 
 def _compared(name: str, *, agrees: bool, reason: str) -> Finding:
     if agrees:
-        return _finding(name, Category.DATA_COMPARISON, Outcome.PASS)
-    return _finding(name, Category.DATA_COMPARISON, Outcome.FAIL, reason)
+        return finding(name, Category.DATA_COMPARISON, Outcome.PASS)
+    return finding(name, Category.DATA_COMPARISON, Outcome.FAIL, reason)
 
 
 def _not_compared(name: str) -> Finding:
-    return Finding(id=name, category=Category.DATA_COMPARISON, outcome=Outcome.NOT_PERFORMED, severity=Severity.INFO)
+    return not_performed(name, Category.DATA_COMPARISON)
 
 
 def _name(found: Deciphered, declared: Declared) -> Finding:
@@ -260,7 +375,7 @@ def _name(found: Deciphered, declared: Declared) -> Finding:
     printed = Name(surname=zone.surname, given_names=zone.given_names, truncated=zone.truncated)
     match same_name(declared.name, printed):
         case Likeness.SAME:
-            return _finding("data.name", Category.DATA_COMPARISON, Outcome.PASS)
+            return finding("data.name", Category.DATA_COMPARISON, Outcome.PASS)
         case Likeness.MINOR:
             return Finding(
                 id="data.name",
@@ -270,9 +385,9 @@ def _name(found: Deciphered, declared: Declared) -> Finding:
                 reasons=("DOC_MINOR_MISMATCH",),
             )
         case Likeness.DIFFERENT:
-            return _finding("data.name", Category.DATA_COMPARISON, Outcome.FAIL, "DATA_NAME_MISMATCH")
+            return finding("data.name", Category.DATA_COMPARISON, Outcome.FAIL, "DATA_NAME_MISMATCH")
         case Likeness.UNKNOWN:
-            return _finding("data.name", Category.DATA_COMPARISON, Outcome.WARN, "DATA_NAME_MISMATCH")
+            return finding("data.name", Category.DATA_COMPARISON, Outcome.WARN, "DATA_NAME_MISMATCH")
 
 
 def _born(found: Deciphered, declared: Declared, today: date) -> Finding:
@@ -284,7 +399,7 @@ def _born(found: Deciphered, declared: Declared, today: date) -> Finding:
         return _not_compared("data.birth_date")
     said = declared.birth_date
     if born is None or born.year is None:
-        return _finding("data.birth_date", Category.DATA_COMPARISON, Outcome.WARN, "DATA_DOB_MISMATCH")
+        return finding("data.birth_date", Category.DATA_COMPARISON, Outcome.WARN, "DATA_DOB_MISMATCH")
     agrees = (
         born.year % 100 == said.year % 100
         and born.month in {None, said.month}
@@ -299,7 +414,7 @@ def _nationality(found: Deciphered, declared: Declared) -> Finding:
         return _not_compared("data.nationality")
     printed, said = alpha_2(found.zone.nationality), alpha_2(declared.nationality)
     if printed is None or said is None:
-        return _finding("data.nationality", Category.DATA_COMPARISON, Outcome.WARN, "DATA_NATIONALITY_MISMATCH")
+        return finding("data.nationality", Category.DATA_COMPARISON, Outcome.WARN, "DATA_NATIONALITY_MISMATCH")
     return _compared("data.nationality", agrees=printed == said, reason="DATA_NATIONALITY_MISMATCH")
 
 

@@ -93,16 +93,20 @@ def date_on(lines: Sequence[str], printed: str) -> Presence:
     return Presence.FOUND if wanted in known else Presence.ABSENT
 
 
-def dates(lines: Sequence[str]) -> tuple[date, ...]:
-    """Every date that the lines may mean, each once; 02/03/2020 may be two. A short year is of 1950 to 2049."""
-    return tuple(dict.fromkeys(day for line in lines for day in _dates(line.upper())))
+def dates(lines: Sequence[str], *, month_first: bool | None = None) -> tuple[date, ...]:
+    """Every date that the lines may mean, each once; a short year is of 1950 to 2049.
+
+    02/03/2020 is two dates, unless *month_first* says which of them is meant.
+    """
+    orders = (False, True) if month_first is None else (month_first,)
+    return tuple(dict.fromkeys(day for line in lines for day in _dates(line.upper(), orders)))
 
 
-def _dates(line: str) -> Iterator[date]:
+def _dates(line: str, orders: Sequence[bool]) -> Iterator[date]:
     for match in NUMERIC.finditer(line):
-        yield from _numeric(*(int(part) for part in match.groups()), width=len(match[1]))
+        yield from _numeric([int(part) for part in match.groups()], orders, year_first=len(match[1]) > 2)
     for match in SOLID.finditer(line):
-        yield from _numeric(*(int(part) for part in match.groups()), width=2)
+        yield from _numeric([int(part) for part in match.groups()], orders, year_first=False)
     for match in NAMED.finditer(line):
         month = _month(match[2])
         if month:
@@ -113,13 +117,14 @@ def _dates(line: str) -> Iterator[date]:
             yield from _day(int(match[3]), month, int(match[2]))
 
 
-def _numeric(one: int, two: int, three: int, *, width: int) -> Iterator[date]:
-    if width > 2:
+def _numeric(parts: Sequence[int], orders: Sequence[bool], *, year_first: bool) -> Iterator[date]:
+    one, two, three = parts
+    if year_first:
         yield from _day(one, two, three)
         return
-    yield from _day(three, two, one)
-    if one != two:
-        yield from _day(three, one, two)
+    for month_first in orders:
+        month, day = (one, two) if month_first else (two, one)
+        yield from _day(three, month, day)
 
 
 def _day(year: int, month: int, day: int) -> Iterator[date]:

@@ -11,8 +11,10 @@ from kyc_service.documents.images import Pixels, sharpness
 from kyc_service.documents.mrz import FILLER
 from kyc_service.documents.ocr import Box, Line, TextReader, aligned, joined
 from kyc_service.documents.pages import opened
+from kyc_service.documents.quality import measure, traces
 from kyc_service.documents.readings import Corners, Reading, Seconds, Text
 from kyc_service.documents.refusals import Damaged, FileRefused
+from kyc_service.domain import media
 from kyc_service.domain.record import record
 
 SLENDER = (10.0, 5.0)  # a line of a zone is this many times longer than high; the second is for pictures taken aslant
@@ -42,14 +44,19 @@ def read(reader: TextReader, content: bytes, media_type: str, faces: FaceSearch 
         pages = opened(content, media_type)
     except FileRefused as error:
         return Reading(refused=error.reason, seconds=clock.laps())
+    origin = traces(content, media.media_type(media_type) or "")
     clock.lap("decode")
     first: Reading | None = None
     for number, pixels in enumerate(pages, start=1):
         found = _page(reader, pixels, number, faces, clock)
         if found.zone and found.zone.holds:
-            return found
+            return replace(found, traces=origin)
         first = first or found
-    return replace(first, seconds=clock.laps()) if first else Reading(refused=Damaged.reason, seconds=clock.laps())
+    return (
+        replace(first, seconds=clock.laps(), traces=origin)
+        if first
+        else Reading(refused=Damaged.reason, seconds=clock.laps())
+    )
 
 
 def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | None, clock: "_Clock") -> Reading:
@@ -65,6 +72,9 @@ def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | N
     upright = _quarter(along) if along and (found or _legible(text)) else None
     shown = faces.finder.find(pixels, upright, describe=faces.describe) if faces else ()
     clock.lap("faces")
+    places = [*(one.corners for one in text), *(_rounded(box) for box in lines)]
+    good = measure(pixels, [corner for corners in places for corner in corners], [box.height for box in boxes])
+    clock.lap("light")
     height, width = pixels.shape[:2]
     return Reading(
         page=number,
@@ -76,6 +86,7 @@ def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | N
         zone_corners=tuple(_rounded(box) for box in lines),
         text=text,
         faces=shown,
+        quality=good,
         seconds=clock.laps(),
     )
 

@@ -46,6 +46,26 @@ class Face:
 
 
 @record
+class Quality:
+    """How good the picture is where text is: the share that a reflection blots out, the median brightness (0 to 255),
+    and the median height of the printed lines in pixels. None: it could not be told.
+    """
+
+    glare: float | None
+    light: float | None
+    letters: float
+
+
+@record
+class Traces:
+    """What the file tells of its origin. `editor`: the program that changed the picture, as far as it says so."""
+
+    editor: str | None = None
+    screenshot: bool = False
+    camera: bool = False
+
+
+@record
 class Reading:
     """What a picture says. `refused`: the reason code of a picture that could not be used at all."""
 
@@ -59,4 +79,6 @@ class Reading:
     zone_corners: tuple[Corners, ...] = ()
     text: tuple[Text, ...] = ()
     faces: tuple[Face, ...] = ()
+    quality: Quality | None = None
+    traces: Traces | None = None
     seconds: tuple[Seconds, ...] = ()

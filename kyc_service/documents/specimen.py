@@ -49,6 +49,7 @@ INK: Colour = (28, 32, 40)
 LABEL: Colour = (96, 110, 120)
 STAMP: Colour = (226, 190, 190)
 QUALITY = 92
+BACK = ("Authority: Utopian Registry", "Place of birth: Zenith", "Height: 1.80 m", "Remarks: none")
 
 
 def traveller(
@@ -79,6 +80,44 @@ def traveller(
 def draw(person: Particulars, kind: Format = Format.TD3) -> bytes:
     """A specimen of *person*'s document as a JPEG picture."""
     return _jpeg(_drawn(person, kind))
+
+
+def draw_front(person: Particulars) -> bytes:
+    """The front of a card whose zone is on the back."""
+    width, height = SIZES[Format.TD1]
+    image = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(image)
+    _background(pen, width, height)
+    _heading(pen, person, Format.TD1, width)
+    _portrait(pen, width // 20, height // 6, width // 4)
+    _printed(pen, person, width, height // 6)
+    _stamp(image, height)
+    return _jpeg(image)
+
+
+def draw_back(person: Particulars) -> bytes:
+    """The back of a card: a few words and the zone."""
+    width, height = SIZES[Format.TD1]
+    image = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(image)
+    _background(pen, width, height)
+    lines = WRITERS[Format.TD1](person)
+    top = height - _zone_height(lines, width)
+    for index, text in enumerate(
+        ("Authority: Utopian Registry", "Place of birth: Zenith", "Height: 1.80 m", "Remarks: none")
+    ):
+        pen.text((width // 20, 40 + index * width // 18), text, font=_font(width // 40), fill=INK)
+    _stamp(image, top)
+    pen.rectangle((0, top, width, height), fill=(248, 249, 246))
+    _zone(pen, lines, width, top)
+    return _jpeg(image)
+
+
+def draw_selfie() -> bytes:
+    """The portrait of nobody that every specimen bears, by itself."""
+    image = Image.new("RGB", (900, 1200), PAPER)
+    _portrait(ImageDraw.Draw(image), 150, 150, 600)
+    return _jpeg(image)
 
 
 def degraded(picture: bytes) -> bytes:

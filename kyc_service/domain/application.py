@@ -70,6 +70,7 @@ class ReviewDecision(StrEnum):
 
 
 SIMULATED_VENDORS = frozenset({"simulated", "simulated_standby"})
+SELFIE = "SELFIE"  # a document type whose file is biometric data
 CLAIM = "claim-documents"  # the first step of every verification, and the last to be undone
 
 
@@ -106,6 +107,8 @@ class Terms:
     completion: timedelta
     answer: timedelta
     screening: ScreeningTerms | None = None  # None: submitted before there was any
+    face_matching: bool = False  # selfies may be compared with portraits, if the person agrees
+    keep_selfies: bool = False  # beyond the decision
 
     def route(self, document: Document) -> tuple[str, ...]:
         """The vendors for *document*, in turn."""
@@ -516,6 +519,7 @@ class Application:
     resubmissions: int = 0
     checks: tuple[Check, ...] = ()
     simulated: bool = False
+    selfies: tuple[UUID, ...] = ()  # every uploaded one that was ever checked
     started: tuple[Step, ...] = ()  # what a rollback would have to undo, oldest first
     references: tuple[Reference, ...] = ()  # of every round, because a rollback also undoes the earlier ones
     compensations: tuple[Compensation, ...] = ()
@@ -869,6 +873,7 @@ def evolve(state: State, event: Event) -> Application:
                     awaiting=Awaiting.CHECKS,
                     round=number,
                     checks=checks,
+                    selfies=_with_selfies(state, checks),
                     approval=None,
                 ),
                 *([Step(name=CLAIM)] if not state.started else []),
@@ -934,6 +939,13 @@ def evolve(state: State, event: Event) -> Application:
 
 class HistoryBroken(Exception):
     """A history does not begin with the submission: the log is not whole."""
+
+
+def _with_selfies(state: Application, checks: Sequence[Check]) -> tuple[UUID, ...]:
+    """The selfies that were ever checked, those of *checks* included."""
+    checked = {check.file_id for check in checks}
+    shown = [one.file_id for one in state.documents if one.doc_type == SELFIE and one.uploaded]
+    return tuple(dict.fromkeys((*state.selfies, *(file_id for file_id in shown if file_id in checked))))
 
 
 def _step(check: Check) -> Step:

@@ -69,6 +69,14 @@ class Measured:
 
 
 @record
+class Evidence:
+    """Where something was seen: the page, and left, top, right and bottom in pixels of the upright picture."""
+
+    page: int
+    box: tuple[float, float, float, float]
+
+
+@record
 class Finding:
     """One thing that was looked at, for example `document.expiry`."""
 
@@ -78,6 +86,7 @@ class Finding:
     severity: Severity
     reasons: tuple[str, ...] = ()
     measured: Measured | None = None
+    evidence: Evidence | None = None
 
 
 @record
@@ -94,13 +103,17 @@ class Field:
 
 @record
 class Result:
-    """Everything that a vendor or the built-in engine answered for one check. The fields are personal data."""
+    """Everything that a vendor or the built-in engine answered for one check. The fields are personal data.
+
+    `models` are names and SHA-256 digests of what looked, `files` the digests of what it looked at.
+    """
 
     vendor: str
     version: str
     findings: tuple[Finding, ...]
     fields: tuple[Field, ...] = ()
     models: tuple[tuple[str, str], ...] = ()
+    files: tuple[str, ...] = ()
     reference: str | None = None
 
 

@@ -1,6 +1,7 @@
 """Personal data and documents behind the ports of the application: every person and every file has a key of its own."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from kyc_service.application.ids import new_id
@@ -124,6 +125,12 @@ class DocumentVault:
 
     async def discard(self, path: str) -> None:
         """Remove the bytes; once more does no harm."""
+        await self._blobs.delete(path)
+
+    async def erase(self, tenant: str, file_id: UUID, path: str, *, at: datetime, reason: str) -> None:
+        """Destroy the key, then the bytes that nobody can read any more."""
+        await self._keys.destroy(tenant, file_id, DataClass.DOCUMENT, at, reason)
+        self._vault.forget(tenant, file_id)
         await self._blobs.delete(path)
 
     async def open(self, tenant: str, file_id: UUID, box: bytes) -> Mapping[str, object] | None:

@@ -64,6 +64,13 @@ class Undo:
 
 
 @record
+class ForgetSelfie:
+    """Erase a selfie: the decision that it was for has been taken."""
+
+    file_id: UUID
+
+
+@record
 class Later:
     """Carry out a command when *after* has passed; it finds out by itself whether it still matters."""
 
@@ -71,7 +78,7 @@ class Later:
     after: timedelta
 
 
-Order: TypeAlias = RunCheck | Screen | Undo | Later
+Order: TypeAlias = RunCheck | Screen | Undo | ForgetSelfie | Later
 
 
 def react(event: Event, state: Application) -> Sequence[Order]:
@@ -93,6 +100,8 @@ def react(event: Event, state: Application) -> Sequence[Order]:
         case RollbackStarted() | StepCompensated():
             step = next_to_undo(state)
             return [Undo(step=step)] if step else []
+        case ApplicationVerified() | ApplicationRejected() | ApplicationRolledBack() if not state.terms.keep_selfies:
+            return [ForgetSelfie(file_id=file_id) for file_id in state.selfies]
         case (
             ApplicationSubmitted()
             | ApplicationAmended()

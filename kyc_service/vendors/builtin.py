@@ -1,35 +1,58 @@
 """The built-in vendor: our own document engine, in processes of its own. It sends nothing anywhere."""
 
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
-from kyc_service.application.ports import Request, Started, Subject, VendorUnavailable
-from kyc_service.documents.checks import Announced, Declared, examine, fields
+from kyc_service.application.ports import Companion, PostalAddress, Request, Started, Subject, VendorUnavailable
+from kyc_service.documents.addresses import Address
+from kyc_service.documents.checks import CODES, Announced, Beside, Declared, examine, fields
 from kyc_service.documents.faults import EngineFault, EngineNotInstalled, EngineTimeout
 from kyc_service.documents.models import models
+from kyc_service.documents.mrz import Format
+from kyc_service.documents.portraits import FaceUse
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.transliteration import Name
+from kyc_service.domain.application import SELFIE
 from kyc_service.domain.findings import Category, Finding, Outcome, Result, Severity
+from kyc_service.domain.record import record
 
-VERSION = "0.1"
+VERSION = "0.2"
+REMEMBERED = 60.0  # seconds in which the checks of one application use the same readings
+Read: TypeAlias = Callable[[], AsyncIterator[bytes]]
 
 
 class Engine(Protocol):
     """Reads pictures somewhere where they can do no harm."""
 
-    async def read(self, picture: bytes, media_type: str) -> Reading:
+    async def read(self, picture: bytes, media_type: str, *, describe_faces: bool = False) -> Reading:
         """What stands on the picture; faults of the engine are raised, faults of the picture are in the reading."""
         ...
 
 
+@record
+class Seen:
+    """A picture that was read, and the SHA-256 of its file."""
+
+    reading: Reading
+    sha256: str
+
+
 class Builtin:
-    """Reads the machine-readable zone and holds it against what was declared."""
+    """Reads pictures and holds them against each other and against what was declared.
+
+    A card has two sides and a selfie is held against a portrait, so the same picture is needed for several checks. It
+    is read once: readings stay in memory for a minute and are then forgotten, descriptions of faces with them.
+    """
 
     name = "builtin"
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._readings: dict[tuple[str, str, bool], asyncio.Task[Reading]] = {}
 
     async def check(self, request: Request) -> Result | Started:
         """What the document says, and whether it fits.
@@ -39,25 +62,51 @@ class Builtin:
         """
         if request.read is None or request.media_type is None:
             raise VendorUnavailable("VENDOR_UNSUPPORTED")  # there is nothing to look at
-        picture = b"".join([chunk async for chunk in request.read()])
         try:
-            reading = await self._engine.read(picture, request.media_type)
+            return await self._checked(request, request.read, request.media_type)
         except EngineNotInstalled:
             return Result(vendor=self.name, version=VERSION, findings=(NOT_INSTALLED,))
         except EngineTimeout as error:
             raise VendorUnavailable("VENDOR_TIMEOUT") from error
         except EngineFault as error:
             raise VendorUnavailable from error
+
+    async def _checked(self, request: Request, read: Read, media_type: str) -> Result:
+        describe = _may_describe(request)
+        seen = await self._seen(read, media_type, describe=describe)
+        beside = [
+            await self._seen(companion.read, companion.media_type, describe=describe)
+            for companion in _wanted(request, seen.reading)
+        ]
         today = request.today.date()
-        announced = Announced(doc_type=request.doc_type, issued_country=request.issued_country)
+        findings = examine(
+            seen.reading,
+            declared_by(request.subject),
+            Announced(doc_type=request.doc_type, issued_country=request.issued_country),
+            today,
+            Beside(pages=tuple(one.reading for one in beside), faces=_face_use(request)),
+        )
         return Result(
             vendor=self.name,
             version=VERSION,
-            findings=examine(reading, declared_by(request.subject), announced, today),
-            fields=fields(reading, today),
+            findings=findings,
+            fields=() if request.doc_type == SELFIE else fields(seen.reading, today),
             models=models(),
+            files=tuple(one.sha256 for one in (seen, *beside)),
             reference=str(request.key),
         )
+
+    async def _seen(self, read: Read, media_type: str, *, describe: bool) -> Seen:
+        picture = b"".join([chunk async for chunk in read()])
+        sha256 = hashlib.sha256(picture).hexdigest()
+        key = (sha256, media_type, describe)
+        task = self._readings.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = asyncio.create_task(self._engine.read(picture, media_type, describe_faces=describe))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # somebody looked at it
+            self._readings[key] = task
+            asyncio.get_running_loop().call_later(REMEMBERED, self._readings.pop, key, None)
+        return Seen(reading=await asyncio.shield(task), sha256=sha256)
 
     async def cancel(self, key: UUID, reference: str | None) -> str:
         """Nothing left this machine, so there is nothing to call back; the receipt says whose it is."""
@@ -74,6 +123,29 @@ NOT_INSTALLED = Finding(
 )
 
 
+def _may_describe(request: Request) -> bool:
+    """Whether faces are to be described at all: there is a selfie, the tenant wants it and the person agreed."""
+    selfie = SELFIE in {request.doc_type, *(companion.doc_type for companion in request.companions)}
+    return selfie and _face_use(request) is FaceUse.ALLOWED
+
+
+def _face_use(request: Request) -> FaceUse:
+    if not request.face_matching:
+        return FaceUse.OFF
+    return FaceUse.ALLOWED if request.subject.biometric_consent else FaceUse.NO_CONSENT
+
+
+def _wanted(request: Request, reading: Reading) -> Sequence[Companion]:
+    """The companions that help to judge *reading*: for a selfie the documents, for one side of a card the other."""
+    if request.doc_type == SELFIE:
+        return [one for one in request.companions if one.doc_type in CODES] if _may_describe(request) else ()
+    two_sided = reading.zone is None or reading.zone.zone.format is Format.TD1
+    if request.doc_type not in CODES or not two_sided or reading.refused:
+        return ()
+    kind = (request.doc_type, request.issued_country)
+    return [one for one in request.companions if (one.doc_type, one.issued_country) == kind]
+
+
 def declared_by(subject: Subject) -> Declared:
     """What the applicant says of themselves, as far as the document can say it too."""
     named = subject.family_name or subject.given_names
@@ -81,4 +153,11 @@ def declared_by(subject: Subject) -> Declared:
         name=Name(surname=subject.family_name or "", given_names=subject.given_names or "") if named else None,
         birth_date=date.fromisoformat(subject.birth_date) if subject.birth_date else None,
         nationality=subject.nationality,
+        address=_address(subject.address),
     )
+
+
+def _address(declared: PostalAddress | None) -> Address | None:
+    if declared is None:
+        return None
+    return Address(lines=declared.lines, city=declared.city, postal_code=declared.postal_code)

@@ -47,6 +47,7 @@ def test_public_is_what_shows_nothing_of_anybody() -> None:
         "/healthz",
         "/readyz",
         "/openapi.json",
+        "/asyncapi.json",
         "/docs",
         "/docs/problems",
         "/docs/assets/{name}",

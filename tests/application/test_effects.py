@@ -1,7 +1,7 @@
 """Orders become outcomes: retries, fallbacks, rollbacks and timeouts, on a real database."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -11,8 +11,11 @@ from psycopg.types.json import Jsonb
 
 from kyc_service.application.desk import Amendment, Announced, Caller, Submission, Verdict, View
 from kyc_service.application.effects import vendor_key
+from kyc_service.application.files import FileView
+from kyc_service.application.ports import PersonErased
 from kyc_service.bootstrap import VENDORS, App, build
 from kyc_service.domain.application import (
+    TERMINAL,
     ApplicationRolledBack,
     Awaiting,
     CheckStarted,
@@ -228,3 +231,31 @@ async def test_an_order_that_this_release_does_not_know_stops_nobody_else(app: A
             (application, Jsonb({})),
         )
     assert await worked_off(app, application) == (Status.VERIFIED, None)
+
+
+JPEG = b"\xff\xd8\xff\xe0 a face"
+
+
+async def test_a_selfie_cannot_be_read_any_more_once_the_application_is_over(app: App, caller: Caller) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield JPEG
+
+    stored = await app.cabinet.upload(caller, "image/jpeg", chunks())
+    assert isinstance(stored, FileView)
+    documents = (
+        Announced(doc_type="PASSPORT", file_id=magic_file_id(Magic.EXPIRED), issued_country="NL"),
+        Announced(doc_type="SELFIE", file_id=stored.id, issued_country="NL"),
+    )
+    view = await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=documents))
+    assert isinstance(view, View)
+    assert (await worked_off(app, view.snapshot.id, seconds=60))[0] in TERMINAL
+    work = asyncio.create_task(app.worker.run())
+    for _ in range(2000):
+        if (await app.cabinet.view("sandbox", stored.id)).sha256 is None:
+            break
+        await asyncio.sleep(0.01)
+    app.worker.stop()
+    await work
+    with pytest.raises(PersonErased):
+        [chunk async for chunk in app.cabinet.read("sandbox", stored.id)]
+    await app.cabinet.erase("sandbox", stored.id, "once more does no harm")

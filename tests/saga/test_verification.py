@@ -1,6 +1,7 @@
 """Which work each event calls for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import reduce
 from uuid import UUID
@@ -9,11 +10,15 @@ import pytest
 
 from kyc_service.domain.application import (
     Application,
+    ApplicationAmended,
+    ApplicationRejected,
     ApplicationSubmitted,
+    ApplicationVerified,
     Check,
     CheckStarted,
     Document,
     Event,
+    Evidence,
     LapseAnswer,
     LapseCompletion,
     LapseResubmission,
@@ -29,7 +34,7 @@ from kyc_service.domain.application import (
     VerificationStarted,
     evolve,
 )
-from kyc_service.saga.verification import Later, Order, RunCheck, Undo, claims, react
+from kyc_service.saga.verification import ForgetSelfie, Later, Order, RunCheck, Undo, claims, react
 
 TERMS = Terms(
     mode=Mode.SANDBOX,
@@ -55,6 +60,9 @@ STARTED = VerificationStarted(
 GIVEN_UP = VendorGivenUp(check="1.1", vendor="builtin", cause="c")
 GIVEN_UP_TOO = VendorGivenUp(check="1.1", vendor="other", cause="c")
 ROLLBACK = RollbackStarted(check="1.1", cause="c")
+
+
+SELFIE = Document(doc_type="SELFIE", file_id=UUID(int=12), issued_country="NL", uploaded=True)
 
 
 def orders_after(*history: Event) -> Sequence[Order]:
@@ -116,3 +124,32 @@ def test_uploaded_files_are_claimed_when_their_verification_starts(
     state: Application | None = reduce(evolve, events, None)
     assert state is not None
     assert list(claims(events, state)) == claimed
+
+
+SELFIE_STARTED = VerificationStarted(round=1, checks=(Check(key="1.1", file_id=SELFIE.file_id, route=("builtin",)),))
+VERIFIED = ApplicationVerified(evidence=Evidence.LIVE, reasons=("OK_VERIFIED",))
+REJECTED = ApplicationRejected(evidence=Evidence.LIVE, reasons=("DOC_EXPIRED",))
+
+
+@pytest.mark.parametrize("decision", [VERIFIED, REJECTED])
+def test_a_selfie_is_erased_as_soon_as_the_decision_is_taken(decision: Event) -> None:
+    with_selfie = replace(SUBMITTED, documents=(PASSPORT, SELFIE))
+    assert orders_after(with_selfie, SELFIE_STARTED, decision) == [ForgetSelfie(file_id=SELFIE.file_id)]
+
+
+def test_a_selfie_that_was_replaced_by_a_better_one_is_erased_too() -> None:
+    better = replace(SELFIE, file_id=UUID(int=13))
+    history = (
+        replace(SUBMITTED, documents=(SELFIE,)),
+        SELFIE_STARTED,
+        ApplicationAmended(documents=(better,)),
+        VerificationStarted(round=2, checks=(Check(key="2.1", file_id=better.file_id, route=("builtin",)),)),
+    )
+    erased = [ForgetSelfie(file_id=SELFIE.file_id), ForgetSelfie(file_id=better.file_id)]
+    assert orders_after(*history, VERIFIED) == erased
+
+
+def test_a_selfie_stays_where_the_terms_say_so_and_documents_always_do() -> None:
+    kept = replace(SUBMITTED, documents=(SELFIE,), terms=replace(TERMS, keep_selfies=True))
+    assert orders_after(kept, SELFIE_STARTED, VERIFIED) == []
+    assert orders_after(SUBMITTED, STARTED, VERIFIED) == []

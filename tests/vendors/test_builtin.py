@@ -13,12 +13,12 @@ pytest.importorskip("cv2", reason="the engine extra is not installed")
 from contract import PERSON, VendorContract, never_uploaded
 from PIL import Image
 
-from kyc_service.application.ports import Request, Vendor, VendorUnavailable
+from kyc_service.application.ports import Companion, Request, Vendor, VendorUnavailable
 from kyc_service.documents.faults import EngineNotInstalled
 from kyc_service.documents.pool import EnginePool
 from kyc_service.documents.readings import Reading
-from kyc_service.documents.specimen import degraded, draw, traveller
-from kyc_service.domain.findings import Result, Verdict, judge, reasons_of
+from kyc_service.documents.specimen import degraded, draw, draw_back, draw_front, draw_selfie, traveller
+from kyc_service.domain.findings import Outcome, Result, Verdict, judge, reasons_of
 from kyc_service.vendors.builtin import Builtin
 
 
@@ -54,8 +54,9 @@ class TestBuiltin(VendorContract):
         assert isinstance(answer, Result)
         read = {field.name: field.value for field in answer.fields}
         assert read["surname"] == "ERIKSSON"
-        assert {field.source for field in answer.fields} == {"mrz"}
-        assert len(answer.models) == 2
+        assert {field.source for field in answer.fields} == {"mrz", "layout"}
+        assert len(answer.models) == 4
+        assert len(answer.files) == 1
 
     @pytest.mark.parametrize(
         ("change", "verdict", "reason"),
@@ -99,18 +100,65 @@ async def test_a_picture_that_says_nothing_is_asked_for_again(engine: EnginePool
     answer = await Builtin(engine).check(request_for(picture))
     assert isinstance(answer, Result)
     assert judge(answer.findings) is Verdict.RETRY
-    assert answer.fields == ()
+    assert {field.source for field in answer.fields} == {"layout"}
 
 
 async def test_without_the_engine_nothing_is_approved() -> None:
     class Missing:
-        async def read(self, picture: bytes, media_type: str) -> Reading:
+        async def read(self, picture: bytes, media_type: str, *, describe_faces: bool = False) -> Reading:
             raise EngineNotInstalled
 
     answer = await Builtin(Missing()).check(request_for(b""))
     assert isinstance(answer, Result)
     assert judge(answer.findings) is Verdict.REVIEW
     assert reasons_of(answer.findings) == ("ENGINE_NOT_INSTALLED",)
+
+
+CARD = traveller(issuer="NLD", code="I")
+
+
+def card(picture: bytes, *companions: Companion, agreed: bool = True) -> Request:
+    """One side of PERSON's identity card, beside others."""
+    return replace(
+        request_for(picture),
+        doc_type="NATIONAL_ID",
+        companions=companions,
+        subject=replace(PERSON, biometric_consent=agreed),
+        face_matching=True,
+    )
+
+
+def beside(doc_type: str, picture: bytes) -> Companion:
+    async def read() -> AsyncIterator[bytes]:
+        yield picture
+
+    return Companion(doc_type=doc_type, issued_country="NL", media_type="image/jpeg", read=read)
+
+
+async def test_the_two_sides_of_a_card_are_clear_together_and_neither_alone(engine: EnginePool) -> None:
+    front, back = draw_front(CARD), draw_back(CARD)
+    builtin = Builtin(engine)
+    for one, other in ((front, back), (back, front)):
+        together = await builtin.check(card(one, beside("NATIONAL_ID", other)))
+        assert isinstance(together, Result)
+        assert (judge(together.findings), reasons_of(together.findings)) == (Verdict.CLEAR, ())
+        assert len(together.files) == 2
+        alone = await builtin.check(card(one))
+        assert isinstance(alone, Result)
+        assert judge(alone.findings) is Verdict.RETRY
+
+
+async def test_a_selfie_is_compared_with_the_portrait_only_with_consent(engine: EnginePool) -> None:
+    builtin = Builtin(engine)
+    documents = (beside("NATIONAL_ID", draw_front(CARD)),)
+    for agreed, performed in ((True, True), (False, False)):
+        asked = replace(card(draw_selfie(), *documents, agreed=agreed), doc_type="SELFIE")
+        answer = await builtin.check(asked)
+        assert isinstance(answer, Result)
+        match = next(finding for finding in answer.findings if finding.id == "face.match")
+        assert (match.outcome is not Outcome.NOT_PERFORMED) is performed
+        assert (match.measured is not None) is performed
+        assert answer.fields == ()
 
 
 async def test_a_document_that_was_never_uploaded_is_no_outage_that_could_be_waited_for(engine: EnginePool) -> None:

@@ -1,0 +1,358 @@
+"""The document engine, measured: how much it reads right, what a picture costs, and how a whole case fares under load.
+
+    python bench/documents.py accuracy [--data FOLDER]    zones, classes, print and faces on the shared pictures
+    python bench/documents.py cost [--data FOLDER]        CPU seconds and memory of a picture on one thread; peers
+    python bench/documents.py cases [--number 8]          front, back and selfie through the service, then at 4x load
+
+Every figure is measured in the run that prints it. The pictures are not part of the project; without them only the
+specimens of our own are measured. Peers are measured when they are installed, on the same pictures.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, date, datetime
+from itertools import combinations
+from pathlib import Path
+from uuid import uuid4
+
+from kyc_service.application.desk import Announced as Document
+from kyc_service.application.desk import Caller, Submission, View
+from kyc_service.application.files import FileView
+from kyc_service.bootstrap import App, build
+from kyc_service.documents.checks import Announced, Declared, examine, fields
+from kyc_service.documents.decipher import Deciphered
+from kyc_service.documents.faces import FaceFinder
+from kyc_service.documents.likeness import MATCH, MISMATCH, compare
+from kyc_service.documents.mrz import Format, expiry_date
+from kyc_service.documents.ocr import TextReader
+from kyc_service.documents.reading import FaceSearch, read
+from kyc_service.documents.readings import Reading
+from kyc_service.documents.specimen import draw, draw_back, draw_front, draw_selfie, traveller
+from kyc_service.documents.transliteration import Name
+from kyc_service.domain import media
+from kyc_service.domain.findings import Verdict, judge
+from kyc_service.domain.record import record
+from kyc_service.settings import Settings
+from kyc_service.store.embedded import discard
+
+DATA = Path(__file__).parents[2] / "shared/data/documents"
+GOAL_SECONDS, GOAL_MEMORY, GOAL_CASE = 1.8, 700, 8.0
+CALLER = Caller(tenant="bench", client="bench", actor="bench", request="r")
+LONGEST_CASE = 300  # seconds
+KINDS = {"P": "PASSPORT", "V": "VISA", "D": "DRIVING_LICENCE"}
+
+
+@record
+class Pictured:
+    """A picture and what is known to stand on it."""
+
+    path: Path
+    lines: tuple[str, ...]
+    level: str
+    document_class: str
+
+
+def main() -> None:
+    """Run what was asked for."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("what", choices=["accuracy", "cost", "cases"], nargs="?", default="accuracy")
+    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--number", type=int, default=8, help="cases")
+    arguments.add_argument("--every", type=int, default=1, help="measure every n-th picture only")
+    given = arguments.parse_args()
+    match given.what:
+        case "accuracy":
+            accuracy(given.data, given.every)
+        case "cost":
+            cost(given.data, given.every)
+        case _:
+            asyncio.run(cases(given.number))
+
+
+# ── Accuracy ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def accuracy(data: Path, every: int) -> None:
+    """How much is read right, and whether anything that was read wrong would be approved."""
+    for folder in ("mrz_synth", "specimens"):
+        pictures = list(pictured(data / folder))[::every]
+        if not pictures:
+            print(f"{folder}: not on this machine")
+            continue
+        readings = readings_of([one.path for one in pictures])
+        zones(folder, pictures, readings)
+        if folder == "specimens":
+            classes(pictures, readings)
+        printed(folder, pictures, readings)
+    if (data / "faces").exists():
+        faces(data)
+
+
+def pictured(folder: Path) -> Iterator[Pictured]:
+    """The pictures of *folder* with their truth."""
+    truth = folder / "truth.json"
+    if truth.exists():
+        for one in json.loads(truth.read_text(encoding="utf-8")):
+            yield Pictured(
+                path=folder / one["file"],
+                lines=tuple(one["mrz"] or ()),
+                level=one.get("level", "-"),
+                document_class=one.get("doc_type", ""),
+            )
+
+
+def zones(folder: str, pictures: Sequence[Pictured], readings: Sequence[Reading]) -> None:
+    """Zones read exactly; and the worst that can happen: a wrong one that approves whoever declares what it says."""
+    exact: Counter[str] = Counter()
+    sure: Counter[str] = Counter()
+    whole = Counter(one.level for one in pictures if one.lines)
+    approved = 0
+    for one, reading in zip(pictures, readings, strict=True):
+        found = reading.zone
+        right = found is not None and found.zone.lines == one.lines
+        if one.lines and right:
+            exact[one.level] += 1
+            sure[one.level] += unmended(found)
+        if found is not None and not right and one.lines and approves(reading, found):
+            approved += 1
+            print(f"  WRONG AND APPROVED: {one.path.name}")
+    print(f"{folder}: {sum(exact.values())} of {sum(whole.values())} zones exact, {approved} wrong ones would approve")
+    for level, count in whole.items():
+        print(
+            f"  {level:<6} {exact[level]} of {count} exact, {sure[level]} of them without a repair or another solution"
+        )
+
+
+def unmended(found: Deciphered | None) -> bool:
+    """Whether nothing had to be guessed."""
+    return found is not None and found.holds and not found.repaired and not found.alternatives
+
+
+def approves(reading: Reading, found: Deciphered) -> bool:
+    """Whether the document, on its last valid day, would be clear for somebody who declares exactly what was read."""
+    zone = found.zone
+    day = expiry_date(zone.expiry, today()) or today()
+    declared = Declared(name=Name(surname=zone.surname, given_names=zone.given_names), number=zone.number)
+    announced = Announced(doc_type=KINDS.get(zone.code[:1], "NATIONAL_ID"), issued_country=zone.issuer)
+    return judge(examine(reading, declared, announced, day)) is Verdict.CLEAR
+
+
+def classes(pictures: Sequence[Pictured], readings: Sequence[Reading]) -> None:
+    """Document classes told right."""
+    told = [next((f.value for f in fields(one, today()) if f.name == "document_class"), "") for one in readings]
+    right = sum(one.document_class == kind for one, kind in zip(pictures, told, strict=True))
+    print(f"classes: {right} of {len(pictures)} ({100 * right / len(pictures):.0f} %)")
+
+
+def printed(folder: str, pictures: Sequence[Pictured], readings: Sequence[Reading]) -> None:
+    """How often the print is found to say what the zone says, on pages that bear a portrait."""
+    found: Counter[str] = Counter()
+    pages = 0
+    for one, reading in zip(pictures, readings, strict=True):
+        if not one.lines or not reading.faces or reading.zone is None or reading.zone.zone.format is Format.TD1:
+            continue
+        pages += 1
+        findings = examine(reading, Declared(), None, today())
+        found.update(
+            finding.id for finding in findings if finding.id.startswith("visual.") and finding.outcome == "pass"
+        )
+    told = ", ".join(f"{name.removeprefix('visual.')} {count}" for name, count in sorted(found.items()))
+    print(f"{folder}: print agrees with the zone on {pages} pages: {told}")
+
+
+def faces(data: Path) -> None:
+    """Genuine pairs and impostors: a person is the part of the file's name before its number."""
+    finder = FaceFinder()
+    people: dict[str, list[tuple[float, ...]]] = {}
+    missed = 0
+    for path in sorted((data / "faces").iterdir()):
+        if path.suffix not in {".jpg", ".png"}:
+            continue
+        reading = read(TEXT.get(), path.read_bytes(), kind_of(path), FaceSearch(finder=finder, describe=True))
+        missed += not reading.faces
+        people.setdefault(path.name.partition("_")[0], []).extend(face.description for face in reading.faces[:1])
+    genuine = [compare(*pair).cosine for shown in people.values() for pair in combinations(shown, 2)]
+    impostors = [compare(a, b).cosine for one, other in combinations(people.values(), 2) for a in one for b in other]
+    print(
+        f"faces: {missed} missed; {len(genuine)} genuine pairs from {min(genuine):.3f} (mismatch below {MISMATCH}),"
+        f" {len(impostors)} impostors up to {max(impostors):.3f} (match from {MATCH})"
+    )
+
+
+# ── Reading many pictures ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Once:
+    """A reader of text that is loaded when it is first needed, once in each process."""
+
+    def __init__(self) -> None:
+        self._reader: TextReader | None = None
+
+    def get(self) -> TextReader:
+        self._reader = self._reader or TextReader()
+        return self._reader
+
+
+TEXT = _Once()
+FACES: list[FaceFinder] = []
+
+
+def one_reading(path: Path) -> Reading:
+    """A picture read in this process, faces found but not described."""
+    if not FACES:
+        FACES.append(FaceFinder())
+    return read(TEXT.get(), path.read_bytes(), kind_of(path), FaceSearch(finder=FACES[0]))
+
+
+def readings_of(paths: Sequence[Path]) -> list[Reading]:
+    """All pictures read, on all cores."""
+    began = time.perf_counter()
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        readings = list(pool.map(one_reading, paths))
+    seconds = time.perf_counter() - began
+    print(f"{len(paths)} pictures on {os.cpu_count()} cores: {len(paths) / seconds:.2f}/s, models loaded in that time")
+    return readings
+
+
+def kind_of(path: Path) -> str:
+    """The media type of a file."""
+    with path.open("rb") as file:
+        return media.recognised(file.read(media.HEAD)) or "application/octet-stream"
+
+
+def today() -> date:
+    """By the clock: what has expired by now is expired."""
+    return datetime.now(UTC).date()
+
+
+# ── Cost ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cost(data: Path, every: int) -> None:
+    """CPU seconds and memory of a picture in one thread; the peers that are installed, on the same pictures."""
+    paths = [one.path for one in pictured(data / "mrz_synth")][::every]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = paths or specimens(Path(folder))
+        ours = timed("this engine", one_reading, paths)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        verdict = "met" if ours <= GOAL_SECONDS else "MISSED"
+        print(
+            f"goal p95 <= {GOAL_SECONDS} s: {verdict}; memory {memory} MB (goal {GOAL_MEMORY}: "
+            f"{'met' if memory <= GOAL_MEMORY else 'MISSED'})"
+        )
+        for name, peer in peers():
+            timed(name, peer, paths)
+
+
+def specimens(folder: Path) -> list[Path]:
+    """Twelve specimens of our own."""
+    paths = []
+    for index in range(12):
+        paths.append(folder / f"{index}.jpg")
+        paths[-1].write_bytes(draw(traveller(number=f"SPEC{index:05d}")))
+    return paths
+
+
+def timed(name: str, reader: Callable[[Path], object], paths: Sequence[Path]) -> float:
+    """The p95 of the CPU seconds that *reader* needs for a picture, printed with the median."""
+    reader(paths[0])
+    seconds = []
+    for path in paths:
+        began = time.process_time()
+        reader(path)
+        seconds.append(time.process_time() - began)
+    high = sorted(seconds)[int(0.95 * (len(seconds) - 1))]
+    print(f"{name}: {len(paths)} pictures, CPU p50 {statistics.median(seconds):.2f} s, p95 {high:.2f} s")
+    return high
+
+
+def peers() -> Iterator[tuple[str, Callable[[Path], object]]]:
+    """Other readers, if they are installed: the default call of each."""
+    try:
+        from rapidocr import RapidOCR
+
+        engine = RapidOCR()
+        yield "rapidocr, default call", lambda path: engine(str(path))
+    except ImportError as error:
+        print(f"rapidocr: not measured ({error})")
+    try:
+        from passporteye import read_mrz
+
+        yield "PassportEye", lambda path: read_mrz(str(path))
+    except ImportError as error:
+        print(f"PassportEye: not measured ({error})")
+
+
+# ── Cases ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def cases(number: int) -> None:
+    """Front, back and selfie through the whole service but for HTTP: one after the other, then four times the load."""
+    with tempfile.TemporaryDirectory(prefix="kyc-bench-") as home:
+        async with build(Settings(_env_file=None, state_dir=Path(home))) as app:
+            work = asyncio.create_task(app.worker.run())
+            await case(app, drawn())  # loads the models
+            alone = sorted([await case(app, drawn()) for _ in range(number)])
+            high = alone[int(0.95 * (len(alone) - 1))]
+            print(
+                f"one case at a time ({number}): p50 {statistics.median(alone):.2f} s, p95 {high:.2f} s "
+                f"(goal {GOAL_CASE:.0f} s: {'met' if high <= GOAL_CASE else 'MISSED'})"
+            )
+            many = [drawn() for _ in range(4 * number)]
+            began = time.perf_counter()
+            loaded = sorted(await asyncio.gather(*(case(app, pictures) for pictures in many)))
+            whole = time.perf_counter() - began
+            print(
+                f"{4 * number} cases at once: all decided, {3 * 4 * number / whole:.2f} pictures/s, slowest "
+                f"{loaded[-1]:.1f} s, memory of the largest process "
+                f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024} MB"
+            )
+            app.worker.stop()
+            await work
+        discard(Path(home))
+
+
+def drawn() -> tuple[tuple[str, bytes], ...]:
+    """The three pictures of a new case."""
+    person = traveller(issuer="NLD", code="I", number=f"S{uuid4().int % 10**8:08d}")
+    return ("NATIONAL_ID", draw_front(person)), ("NATIONAL_ID", draw_back(person)), ("SELFIE", draw_selfie())
+
+
+async def case(app: App, pictures: Sequence[tuple[str, bytes]]) -> float:
+    """One case, from the first upload until every check has its verdict; the seconds it took."""
+    began = time.perf_counter()
+    documents = []
+    for kind, picture in pictures:
+        stored = await app.cabinet.upload(CALLER, "image/jpeg", chunks(picture))
+        assert isinstance(stored, FileView)
+        documents.append(Document(doc_type=kind, file_id=stored.id, issued_country="NL"))
+    applicant = {"given_names": "Anna Maria", "family_name": "Eriksson", "biometric_consent": True}
+    submission = Submission(user_id=uuid4(), email="bench@example.com", documents=tuple(documents), applicant=applicant)
+    view = await app.desk.submit(CALLER, submission)
+    assert isinstance(view, View)
+    for _ in range(20 * LONGEST_CASE):
+        snapshot = await app.applications.load(CALLER.tenant, view.snapshot.id)
+        if snapshot and snapshot.state.checks and all(check.verdict for check in snapshot.state.checks):
+            return time.perf_counter() - began
+        await asyncio.sleep(0.05)
+    raise TimeoutError
+
+
+async def chunks(picture: bytes) -> AsyncIterator[bytes]:
+    """*picture* as an upload."""
+    yield picture
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""What continuous screening remembers of a person, as values that both who decides and who stores it know.
+
+Nothing here names anybody: a person is an application, facts are keyed fingerprints, and what matched is sealed. Names
+in clear live in the memory of the worker that screens, and only there.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from kyc_service.domain.application import Sealed
+from kyc_service.domain.record import record
+
+
+class Occasion(StrEnum):
+    """Why people are screened again."""
+
+    DELTA = "delta"  # entries of a list changed
+    PERSON = "person"  # the person's own facts changed, or they were enrolled
+    ENGINE = "engine"  # the engine, its model or its thresholds changed
+    SELF_CHECK = "self_check"  # a random sample, screened anew to see whether everything else works
+
+
+class Step(StrEnum):
+    """What a screening says against the one before it."""
+
+    FIRST = "first"  # there was none before
+    SAME = "same"
+    WORSE = "worse"  # somebody has to look: a new entry, a higher band, a new matching fact
+    BETTER = "better"  # an entry is gone, or matches less
+
+
+@record
+class Enrolment:
+    """A person who is watched. `facts`: the keyed fingerprint of what they were screened with.
+
+    `lists`, `engine` and `screened_facts` say what they were last screened against and with; None: never yet.
+    """
+
+    tenant: str
+    application: UUID
+    subject: UUID
+    identity: UUID  # the event in which their identity is sealed
+    facts: bytes
+    enrolled_at: datetime
+    ended_at: datetime | None = None
+    lists: Mapping[str, int] | None = None
+    engine: str | None = None
+    screened_facts: bytes | None = None
+    screened_at: datetime | None = None
+
+
+@record
+class Campaign:
+    """One round of screening for one tenant; its id derives from what it is about, so that it is opened once.
+
+    A dry run is recorded and compared like any other, and raises no alert and moves nobody on.
+    """
+
+    id: UUID
+    tenant: str
+    occasion: Occasion
+    engine: str
+    lists: Mapping[str, int]
+    dry_run: bool
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
+@record
+class Alert:
+    """Something that a person has to look at. `mark` recognises the entry without telling which it is."""
+
+    id: UUID
+    application: UUID
+    campaign: UUID
+    mark: bytes
+    step: Step
+    band: str
+    raised_at: datetime
+    closed_at: datetime | None = None
+
+
+@record
+class Outcome:
+    """What a campaign found for one person, also when it found nothing. `hits` holds the entries, sealed."""
+
+    application: UUID
+    campaign: UUID
+    step: Step
+    band: str  # the highest of all hits: clear, review or hit
+    count: int
+    facts: bytes
+    at: datetime
+    hits: Sealed | None = None
+    alerts: tuple[Alert, ...] = ()
+    closed: tuple[bytes, ...] = ()  # marks whose open alerts are over
+
+
+@record
+class Suppression:
+    """A person decided that an entry is not this applicant, on the facts of that moment and for a time."""
+
+    id: UUID
+    application: UUID
+    mark: bytes
+    person: bytes  # keyed fingerprint of the applicant's facts
+    listed: bytes  # keyed fingerprint of the entry's facts
+    band: str
+    grounds: tuple[str, ...]
+    by: str
+    made_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+    revoked_because: str | None = None
+
+
+class CampaignClosed(Exception):
+    """The campaign is over, or there is none: nothing more is recorded in it."""
+
+
+class CampaignOvertaken(Exception):
+    """The person was screened against newer lists meanwhile: the campaign is pointless, abandon it."""
+
+
+class PersonNotEnrolled(Exception):
+    """The application is not watched, or not any more."""
+
+
+class Watched(Protocol):
+    """The people who are watched."""
+
+    async def enrol(self, enrolment: Enrolment) -> None:
+        """Watch a person, or take note of their new facts. Doing it twice is doing it once."""
+        ...
+
+    async def end(self, tenant: str, application: UUID, at: datetime) -> None:
+        """Stop watching a person; what was found stays."""
+        ...
+
+    async def sample(self, tenant: str, seed: str, count: int) -> Sequence[Enrolment]:
+        """People at random; the same seed gives the same people."""
+        ...
+
+
+class Rounds(Protocol):
+    """The campaigns and what they find."""
+
+    async def open(self, campaign: Campaign) -> Campaign:
+        """Begin a campaign, or find the one that was begun."""
+        ...
+
+    async def pending(self, campaign: Campaign, after: UUID | None, limit: int) -> Sequence[Enrolment]:
+        """People without an outcome in the campaign, by application, those beyond *after*."""
+        ...
+
+    async def record(self, campaign: Campaign, outcome: Outcome) -> bool:
+        """Keep an outcome with its alerts, all or nothing; False when the person has one already.
+
+        Raises:
+            CampaignClosed: it is over.
+            CampaignOvertaken: the person was screened against newer lists meanwhile.
+            PersonNotEnrolled: the person is not watched any more.
+        """
+        ...
+
+    async def close(self, campaign: Campaign, at: datetime) -> bool:
+        """End the campaign; False while anybody is pending."""
+        ...

@@ -1,0 +1,2 @@
+drop function watched_tenants;
+drop table suppressions, alerts, outcomes, campaigns, enrolments;
