@@ -46,6 +46,7 @@ from kyc_service.store.orders import Orders
 from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
+from kyc_service.vendors.clamd import Clamd, ScannerUrlUnknown, address
 from kyc_service.vendors.simulated import Simulated
 
 
@@ -238,7 +239,13 @@ async def build(
         documents = DocumentVault(
             vault, keys, open_blob_store(settings.blob_url, settings.home / "blobs", _s3(settings))
         )
-        cabinet = Cabinet(rows=FileRows(database), vault=documents, limit=settings.max_file_bytes, clock=clock)
+        cabinet = Cabinet(
+            rows=FileRows(database),
+            vault=documents,
+            limit=settings.max_file_bytes,
+            clock=clock,
+            scanner=scanner(settings),
+        )
 
         engine = EnginePool(workers=settings.engine_workers, timeout=settings.engine_timeout_seconds)
         stack.push_async_callback(engine.close)
@@ -320,6 +327,20 @@ async def build(
 def key_file(settings: Settings) -> Path:
     """Where the key ring is: the operator's file, or the one that development makes for itself."""
     return settings.key_file or settings.home / "keys" / "ring.json"
+
+
+def scanner(settings: Settings) -> Clamd | None:
+    """What every upload passes, if the operator has set one up.
+
+    Raises:
+        SettingsRefused: its URL cannot be read.
+    """
+    if not settings.scanner_url:
+        return None
+    try:
+        return Clamd(address(settings.scanner_url), seconds=settings.scanner_timeout_seconds)
+    except ScannerUrlUnknown as error:
+        raise SettingsRefused(f"KYC_SCANNER_URL: {ScannerUrlUnknown.__doc__}") from error
 
 
 def _key_ring(settings: Settings) -> KeyRing:

@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key")
     max_file_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest accepted document")
 
+    scanner_url: str | None = Field(
+        None, description="clamd://host:port or clamd:///path/of/socket; every upload passes it; empty: no scanner"
+    )
+    scanner_timeout_seconds: float = Field(30, gt=0, description="how long the scanner may be silent")
     watchlists: Listed = Field(
         (),
         description="sanctions and PEP lists that have to be in force; name=https://… for one of your own; empty:"

@@ -45,14 +45,22 @@ async def submit(call: Call) -> Response:
     """A new application; with `Prefer: wait`, as soon as it is decided."""
     form = await call.read(forms.NEW_APPLICATION)
     seconds, given = patience(call.request)
+    answer: Response | None = None
+
+    def render(view: View) -> bytes:
+        nonlocal answer
+        answer = created(view)  # what is remembered last was committed, and need not be written again
+        return representation.remembered(answer)
+
     key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=kept) if key else None
+    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=render) if key else None
     view = await call.app.desk.submit(call.caller, submission(form), keyed)
     if isinstance(view, Again):
         return representation.repeated(view.answer)
     if seconds:
         view = await call.app.desk.wait(call.caller.tenant, view.snapshot.id, seconds)
-    return created(view, given)
+        return created(view, given)
+    return answer or created(view)
 
 
 def submission(form: forms.NewApplication) -> Submission:
@@ -86,7 +94,7 @@ def _announced(documents: Iterable[forms.AnnouncedDocument]) -> tuple[Announced,
 
 def _same(call: Call, body: str) -> bytes:
     """What makes two requests the same one."""
-    return f"{call.request.method} {call.request.url.path}\n{body}".encode()
+    return f"{call.request.method} {call.request.scope['path']}\n{body}".encode()
 
 
 def patience(request: Request) -> tuple[float, Mapping[str, str] | None]:

@@ -12,7 +12,16 @@ from starlette.responses import Response
 from kyc_service.access.jwks import KeysUnavailable
 from kyc_service.access.principal import AuthError, Refusal
 from kyc_service.application.desk import AnswerErased, KeyReused
-from kyc_service.application.files import FileEmpty, FileNotFound, FileTooLarge, FileTypeMismatch, FileTypeUnsupported
+from kyc_service.application.files import (
+    FileEmpty,
+    FileInfected,
+    FileNotFound,
+    FileNotScannable,
+    FileTooLarge,
+    FileTypeMismatch,
+    FileTypeUnsupported,
+    ScannerUnavailable,
+)
 from kyc_service.application.handle import StaleVersion
 from kyc_service.application.ports import PersonErased, StoreUnavailable, VersionConflict
 from kyc_service.domain import media
@@ -154,6 +163,9 @@ KINDS: Mapping[str, Kind] = {
         _kind("file_empty", 422, "Empty file", _text(FileEmpty), "Send the content of the file as the body."),
         _kind("file_type_mismatch", 422, "Another file type", _text(FileTypeMismatch),
               "Send the `Content-Type` that the file really has."),
+        _kind("file_infected", 422, "Malware", _text(FileInfected), "Do not send this file again; take a new picture."),
+        _kind("file_not_scannable", 422, "Not scanned", _text(FileNotScannable),
+              "Send a smaller file; the operator can raise the scanner's limit."),
         _kind("rate_limited", 429, "Too many requests", "The client sends more requests than this service admits.",
               _AGAIN),
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
@@ -162,6 +174,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("feed_full", 503, "Too many listeners", "As many clients as can be served are listening to the feed.",
               "Ask for batches meanwhile, or connect again after `Retry-After` seconds."),
         _kind("files_unavailable", 503, "Not available at the moment", "The store of files does not answer.", _AGAIN),
+        _kind("scanner_unavailable", 503, "Not available at the moment", _text(ScannerUnavailable), _AGAIN),
         _kind("keys_unavailable", 503, "Not available at the moment", _text(KeysUnavailable), _AGAIN),
     )
 }  # fmt: skip
@@ -174,13 +187,16 @@ ERRORS: Mapping[type[Exception], str] = {
     BlobStoreFailed: "files_unavailable",
     DocumentMissing: "document_missing",
     FileEmpty: "file_empty",
+    FileInfected: "file_infected",
     FileNotFound: "file_not_found",
+    FileNotScannable: "file_not_scannable",
     FileTooLarge: "file_too_large",
     FileTypeMismatch: "file_type_mismatch",
     FileTypeUnsupported: "file_type_unsupported",
     KeyReused: "idempotency_key_reused",
     KeysUnavailable: "keys_unavailable",
     PersonErased: "person_erased",
+    ScannerUnavailable: "scanner_unavailable",
     SimulatedVendorRefused: "simulated_vendor_refused",
     StaleVersion: "version_stale",
     StoreUnavailable: "store_unavailable",
@@ -195,6 +211,7 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
     "store_unavailable": {"Retry-After": "2"},
     "feed_full": {"Retry-After": "5"},
     "files_unavailable": {"Retry-After": "5"},
+    "scanner_unavailable": {"Retry-After": "5"},
     "keys_unavailable": {"Retry-After": "5"},
     "token_missing": {"WWW-Authenticate": 'Bearer realm="kyc"'},
     "forbidden": {"WWW-Authenticate": 'Bearer realm="kyc", error="insufficient_scope"'},

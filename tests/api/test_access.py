@@ -6,10 +6,12 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import pytest
+from crowdpay_contracts import CommandType
 from starlette.routing import Route as Served
 from starlette.testclient import TestClient
 
 from kyc_service.access.policy import POLICIES
+from kyc_service.api.mailbox import COMMANDS
 from kyc_service.api.main import PUBLIC, ROUTES, create_app
 from kyc_service.api.routes import Route
 
@@ -60,6 +62,15 @@ def test_every_action_of_the_policy_belongs_to_one_route() -> None:
     assert len(actions) == len(set(actions))
     # Reading a file asks about a second action when the content is wanted, and not only what is known of it.
     assert {*actions, "file.download"} == set(known)
+
+
+def test_every_command_by_message_asks_for_the_action_of_its_route() -> None:
+    actions = {(route.method, route.path): route.action for route in ROUTES}
+    assert {kind: action for kind, (action, _) in COMMANDS.items()} == {
+        CommandType.KYC_SUBMIT: actions["POST", "/v1/kyc/applications"],
+        CommandType.KYC_AMEND: actions["PATCH", "/v1/kyc/applications/{application_id}"],
+    }
+    assert set(COMMANDS) == set(CommandType)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=every)
