@@ -11,7 +11,7 @@ help:  ## this list
 setup:  ## make .venv out of hash-pinned packages
 	@./bootstrap
 
-servers:  ## RabbitMQ and wal2json, so that no test of messages skips (Debian, Ubuntu)
+servers:  ## RabbitMQ, wal2json and clamd, so that no test of messages or of the scanner skips (Debian, Ubuntu)
 	@scripts/servers
 
 oracle: setup  ## OPA's own engine too, so that the tests of the policies ask both (Linux)

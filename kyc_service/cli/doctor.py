@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from uuid import uuid4
 
+from kyc_service.application.files import ScannerUnavailable
 from kyc_service.application.keys import DataClass, Owner
-from kyc_service.bootstrap import App, build, refusals
+from kyc_service.bootstrap import App, build, refusals, scanner
 from kyc_service.cli.faults import Failure, failure_of, present_settings
 from kyc_service.cli.schema import meet
 from kyc_service.domain.record import record
@@ -19,7 +20,7 @@ from kyc_service.privacy.sealing import KEY_BYTES, DataKey
 from kyc_service.settings import Settings
 from kyc_service.store.database import head
 
-ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr")
+ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr", "pypdfium2", "pi_heif")
 # Read by parts of the service that have no settings of their own, by the tests and by the example client.
 ALSO_KNOWN = frozenset({"KYC_PG_BIN", "KYC_PG_USER", "KYC_TEST_DSN", "KYC_API_URL"})
 PORT = 8180
@@ -195,6 +196,19 @@ async def _blobs(app: App) -> Finding:
     return fine("documents", "stored, read and removed a file")
 
 
+async def _scanner(app: App) -> Finding:
+    clamd = scanner(app.settings)
+    if clamd is None:
+        cure = "set KYC_SCANNER_URL to have uploads scanned for malware"
+        state = "warn" if app.settings.production else "ok"
+        return Finding(what="scanner", state=state, why="there is none", cure=cure if state == "warn" else "")
+    try:
+        return fine("scanner", await clamd.version())
+    except ScannerUnavailable:
+        cure = "start clamd, or correct KYC_SCANNER_URL; no file is taken in until it answers"
+        return Finding(what="scanner", state="fail", why="nobody answers at KYC_SCANNER_URL", cure=cure)
+
+
 async def _tokens(app: App) -> Finding:
     if app.settings.jwt_public_key_url:
         return fine("tokens", f"verified with the keys at {app.settings.jwt_public_key_url}")
@@ -202,4 +216,4 @@ async def _tokens(app: App) -> Finding:
     return Finding(what="tokens", state="warn", why="development tokens are trusted", cure=cure)
 
 
-LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _blobs, _tokens)
+LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _blobs, _scanner, _tokens)
