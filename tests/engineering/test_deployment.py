@@ -101,7 +101,7 @@ def test_every_variable_of_ours_in_the_containers_is_a_setting(compose: Tree, do
 def test_production_is_given_everything_that_it_demands_of_a_container(compose: Tree) -> None:
     given = compose["services"]["api"]["environment"]
     assert given["KYC_ENV"] == "production"
-    assert {"KYC_DB_DSN", "KYC_JWT_PUBLIC_KEY_URL", "KYC_KEY_FILE", "KYC_BLOB_URL"} <= set(given)
+    assert {"KYC_DB_DSN", "KYC_JWT_PUBLIC_KEY_URL", "KYC_KEY_FILE", "KYC_BLOB_URL", "KYC_WATCHLISTS"} <= set(given)
 
 
 def test_every_command_of_a_container_exists(compose: Tree, dockerfile: str) -> None:
