@@ -215,6 +215,8 @@ def _answer(watchlist: Path, queries: Path, out: Path, processes: int) -> None:
             asked = [read_query(line, number) for number, line in _lines(queries)]
         except QueryUnreadable as error:
             raise Failure(f"{queries}: {error}") from error
+        if dateless := sum(one.dateless for one in asked):
+            click.echo(f"kyc: {dateless} dates of birth in {queries} cannot be any and were left out", err=True)
         unfinished = out.with_name(f".{out.name}.{os.getpid()}")
         try:
             with (

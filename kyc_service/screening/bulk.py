@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,6 +14,7 @@ from kyc_service.screening.engine import scored
 from kyc_service.screening.entries import Birth, Identifier, Kind
 from kyc_service.screening.index import Index
 from kyc_service.screening.lists import dates
+from kyc_service.screening.lists.dates import DateUnreadable
 from kyc_service.screening.lists.plain_jsonl import KINDS
 from kyc_service.screening.query import Query
 
@@ -28,31 +30,38 @@ class QueryUnreadable(Exception):
 
 @record
 class Numbered:
-    """A query with the id that its answer goes under."""
+    """A query with the id that its answer goes under. `dateless`: it has a date of birth that cannot be one."""
 
     id: str
     query: Query
+    dateless: bool = False
 
 
 def read_query(line: str, number: int) -> Numbered:
     """The query on one line: {"qid", "name"}, and perhaps "schema", "birth_date", "countries", "gender", "ids".
 
+    A date of birth that cannot be one is left out, as a list's would be: the name is still looked for.
+
     Raises:
-        QueryUnreadable: it is none, or its date of birth is no date.
+        QueryUnreadable: it is none.
     """
+    births: tuple[Birth, ...] = ()
     try:
         told = json.loads(line)
+        with suppress(DateUnreadable):
+            births = born(told.get("birth_date"))
         names = (str(told["name"]), *map(str, told.get("names") or ()))
         return Numbered(
             id=str(told["qid"]),
             query=Query(
                 kind=KINDS.get(str(told.get("schema")), Kind.UNKNOWN),
                 names=names,
-                births=born(told.get("birth_date")),
+                births=births,
                 countries=tuple(str(code).lower() for code in told.get("countries") or ()),
                 gender=told.get("gender"),
                 identifiers=tuple(Identifier(type="other", value=str(value)) for value in told.get("ids") or ()),
             ),
+            dateless=bool(told.get("birth_date")) and not births,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise QueryUnreadable(f"line {number} is no query: {type(error).__name__}") from error

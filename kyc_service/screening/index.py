@@ -34,7 +34,7 @@ from kyc_service.screening.names import (
 )
 from kyc_service.screening.synonyms import name_groups
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _MAGIC: Final = b"KYCIDX01"
 KINDS: Final = tuple(Kind)
 GENDERS: Final = (None, "male", "female")
@@ -157,7 +157,10 @@ class Index:
             raise IndexUnreadable(f"{path} is no screening index of this version")
         start = 16 + int.from_bytes(mapped[8:16], "little")
         try:
-            layout = json.loads(mapped[16:start])["arrays"]
+            header = json.loads(mapped[16:start])
+            if header["format"] != FORMAT:
+                raise IndexUnreadable(f"{path} was written by another version")
+            layout = header["arrays"]
             arrays = {
                 name: np.frombuffer(mapped, kind, int(np.prod(shape)), start + offset).reshape(shape)
                 for name, (kind, shape, offset) in layout.items()

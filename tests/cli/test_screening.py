@@ -20,7 +20,8 @@ ASKED = (
      "name": "Viktor Zoranov", "birth_date": "1961-04-17", "countries": ["ru"], "gender": None},
     {"qid": "q2", "kind": "positive", "category": "org", "target": "mine:2", "schema": "LegalEntity",
      "name": "Tarnak Steel Trade LLC", "birth_date": None, "countries": [], "gender": None},
-    {"qid": "q3", "kind": "negative", "category": "neg", "schema": "Person", "name": "Heinrich Wolpert"},
+    {"qid": "q3", "kind": "negative", "category": "neg", "schema": "Person", "name": "Heinrich Wolpert",
+     "birth_date": "6143-06-01"},
 )  # fmt: skip
 
 
@@ -67,6 +68,7 @@ def test_a_file_of_queries_is_answered_and_reported_on(
         "screen", "--watchlist", str(watchlist), "--queries", str(queries), "--out", str(out), "--processes", processes
     )  # fmt: skip
     assert done.exit_code == 0, done.output
+    assert "1 dates of birth" in done.stderr
     answers = {told["qid"]: told["hits"] for told in map(json.loads, out.read_text().splitlines())}
     assert [answers[qid][0][0] for qid in ("q1", "q2")] == ["mine:1", "mine:2"]
     assert answers["q3"] == []
