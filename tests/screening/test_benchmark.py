@@ -1,4 +1,4 @@
-"""What the engine finds on real lists, measured on a part of the benchmark; the whole is `kyc screen` and its report."""
+"""What the engine finds on real lists, measured on a part of the benchmark."""
 
 import gzip
 import json
