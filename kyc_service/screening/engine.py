@@ -155,9 +155,9 @@ def candidates(index: Index, name: Prepared, query: Query, *, at_most: int = CAN
 
 def _wanted(name: Prepared, place: int) -> tuple[NDArray[np.int32], Floats]:
     """The tokens of the index that one of our tokens may have become, alone, with its neighbour or in part."""
-    others = [(token, 0.95) for one, other, token in name.merged if place in {one, other}]
+    others = [(token, 0.95) for places, token in name.merged if place in places]
     others += [(token, 0.95 * share) for at, token, share in name.pieces if at == place]
-    others += [(token, 0.5) for at, *both in name.parted if at == place for token in both]
+    others += [(token, 0.5) for at, parts in name.parted if at == place for token in parts]
     expansion = name.expansions[place]
     if not others:
         return expansion.tokens, expansion.similarities

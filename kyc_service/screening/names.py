@@ -20,7 +20,7 @@ from kyc_service.screening.words import organisation_words, words
 
 LONGEST_NAME: Final = 1_000  # characters; no name on any list has 600
 MOST_TOKENS: Final = 20
-LONGEST_TOKEN: Final = 24
+LONGEST_TOKEN: Final = 32
 
 _INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -163,7 +163,8 @@ def token_hashes(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
     value = np.full(len(rows), 0xCBF29CE484222325, np.uint64)
     with np.errstate(over="ignore"):
         for column in range(LONGEST_TOKEN):
-            value = (value ^ rows[:, column].astype(np.uint64)) * np.uint64(0x100000001B3)
+            byte = rows[:, column].astype(np.uint64)
+            value = np.where(byte > 0, (value ^ byte) * np.uint64(0x100000001B3), value)
         value ^= value >> np.uint64(29)
         value *= np.uint64(0xBF58476D1CE4E5B9)
         value ^= value >> np.uint64(32)
