@@ -2,7 +2,7 @@
 
 The topology is declared at each connection: a durable topic exchange `kyc.events`, whose routing key is the type of the
 event, and behind it the alternate exchange `kyc.events.unrouted` with a durable quorum queue of the same name, where
-whatever matched no binding stays until somebody takes it; and the same for `kyc.internal`. docs/relay.md has the details.
+whatever matched no binding stays until somebody takes it; and the same for `kyc.internal`. docs/relay.md tells more.
 """
 
 import asyncio
