@@ -29,7 +29,7 @@ from kyc_service.settings import Settings
 
 Start: TypeAlias = Callable[[str], "Process"]
 Told: TypeAlias = dict[str, set[str]]
-SENDERS = 40
+SENDERS = 30
 
 
 class Process:
@@ -160,7 +160,7 @@ async def test_rabbitmq_commands_survive_every_kill(
                 return
             told.setdefault(properties.correlation_id, set()).add(json.loads(body)["id"])
 
-    await asyncio.gather(asyncio.to_thread(converse, send), reap(processes, 8, 1.5))
+    await asyncio.gather(asyncio.to_thread(converse, send), reap(processes, 5, 1.5))
 
     async def everybody() -> bool:
         await asyncio.to_thread(converse, hear)
@@ -189,7 +189,7 @@ async def test_kafka_commands_survive_every_kill(start: Start, authorization: st
         told: Told = {}
         everybody = told_over_kafka(servers, told)
 
-        for first, last in pairwise((0, 13, 26, SENDERS)):
+        for first, last in pairwise((0, 10, 20, SENDERS)):
             sending = asyncio.create_task(send_over_kafka(servers, authorization, range(first, last)))
 
             async def some(count: int = first + 3) -> bool:
