@@ -5,7 +5,7 @@ Unknown members are refused everywhere, so that nothing unchecked is ever stored
 
 import re
 from functools import lru_cache
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import (
@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from kyc_service.domain.application import ReviewDecision
+from kyc_service.domain.clearance import HitDecision
 from kyc_service.domain.reasons import REASONS
 
 # No control characters, no line separators, and none of the marks that turn the direction of the text around them.
@@ -143,12 +144,58 @@ class Review(Form):
     @field_validator("reason")
     @classmethod
     def _known(cls, code: str) -> str:
-        if code not in REASONS:
-            raise PydanticCustomError("enum", "not in the catalogue")
-        return code
+        return _known(code)
+
+
+class HitReview(Form):
+    """What a compliance officer makes of a possible hit, and why."""
+
+    decision: HitDecision
+    reason: str = Field(
+        description="A reason code of the catalogue.",
+        examples=["SANCTIONS_OTHER_PERSON"],
+        json_schema_extra={"enum": [*sorted(REASONS)]},
+    )
+    note: Annotated[str, StringConstraints(max_length=4000, pattern=NOTE)] | None = Field(
+        None, description="For colleagues; it is kept encrypted and never shown to the applicant."
+    )
+
+    @field_validator("reason")
+    @classmethod
+    def _known(cls, code: str) -> str:
+        return _known(code)
+
+
+PartialDate: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern="^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"),
+    Field(description="ISO 8601, as far as it is known: a year, a month or a day.", examples=["1960", "1960-04-12"]),
+]
+Searched: TypeAlias = Literal["person", "organisation", "vessel", "aircraft", "unknown"]
+
+
+class ScreeningQuery(Form):
+    """Whom the lists are asked about. It travels in the body because names in URLs end up in logs."""
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=TEXT)]
+    kind: Searched = "person"
+    birth_date: PartialDate | None = None
+    countries: Annotated[tuple[Country, ...], Field(max_length=5)] = ()
+    numbers: Annotated[tuple[Line, ...], Field(max_length=10)] = Field(
+        (), description="Numbers of passports, identity cards, registers or ships."
+    )
+    review_from: float = Field(0.5, ge=0.05, le=0.99, description="The probability from which on a match is a hit.")
+
+
+def _known(code: str) -> str:
+    if code not in REASONS:
+        raise PydanticCustomError("enum", "not in the catalogue")
+    return code
 
 
 NEW_APPLICATION = TypeAdapter(NewApplication)
 APPLICATION_PATCH: TypeAdapter[ApplicationPatch] = TypeAdapter(ApplicationPatch)
 EMAIL_SEARCH = TypeAdapter(EmailSearch)
 REVIEW = TypeAdapter(Review)
+HIT_REVIEW = TypeAdapter(HitReview)
+SCREENING_QUERY = TypeAdapter(ScreeningQuery)
