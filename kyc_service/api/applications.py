@@ -273,7 +273,7 @@ async def amend(call: Call) -> Response:
     patch = await call.read(forms.APPLICATION_PATCH, MERGE_PATCH)
     key = headers.idempotency_key(call.request)
     body = forms.APPLICATION_PATCH.dump_json(patch).decode()
-    keyed = Keyed(key=key, request=same(call, body), render=kept_as_it_is) if key else None
+    keyed = Keyed(key=key, request=same_request(call, body), render=kept_as_it_is) if key else None
     expected = await expected_version(call, identity)
     view = await call.app.desk.amend(call.caller, identity, amendment(patch, expected), keyed)
     return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
