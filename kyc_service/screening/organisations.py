@@ -56,7 +56,7 @@ def repaired(word: str) -> str:
     if word[0].isdigit():
         return word[:-2] if word.endswith(_ORDINAL) and word[:-2].isdigit() else word
     table = organisation_words()
-    if len(word) < 6 or word in table.meanings or meaning(word) != word:
+    if len(word) < 5 or word in table.meanings or meaning(word) != word:
         return word
     found = extractOne(word, table.long_words, scorer=OSA.distance, score_cutoff=1)
     return found[0] if found else word
