@@ -204,5 +204,32 @@ async def test_a_slot_that_was_given_up_loses_nothing(moody: str, rabbit: Rabbit
     assert len({event.id for event in events}) == len(events), "a clean end repeats nothing"
 
 
+async def test_somebody_who_writes_for_long_holds_up_the_slot_and_not_the_relay(
+    logical_journal: Journal, rabbit: RabbitNode
+) -> None:
+    consumer = Consumer(rabbit.url)
+    target = logical_journal.database.target
+
+    async def streamed() -> bool:
+        async with logical_journal.database.any() as connection:
+            cursor = await connection.execute(
+                "select count(*) from pg_replication_slots"
+                " where database = current_database() and confirmed_flush_lsn is not null and active"
+            )
+            return await cursor.fetchone() == (1,)
+
+    for ended in (False, True):
+        with psycopg.connect(target) as other:
+            other.execute("create table foreign_table (n int)")
+            async with relaying(logical_journal, rabbit.url, RelayMode.WAL2JSON):
+                stream = await logical_journal.submit()
+                assert [event.subject for event in await consumer.events(1)] == [stream]
+                assert not await streamed()
+                if ended:
+                    other.rollback()
+                    await eventually(streamed)
+            other.rollback()
+
+
 async def _is(target: str, status: str, active: bool) -> bool:
     return wal_status(target) == [(status, active)]
