@@ -76,10 +76,15 @@ class Stream:
             SlotUnusable: in one sentence, why not, and the cure.
         """
         attempt = Attempt()
+        opening = asyncio.ensure_future(asyncio.to_thread(attempt.open, target, slot, table))
         try:
-            connection, renewed = await asyncio.to_thread(attempt.open, target, slot, table)
+            connection, renewed = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            attempt.give_up()
+            while not opening.done():  # until the server has let go of the slot
+                attempt.interrupt()
+                await asyncio.wait({opening}, timeout=0.1)
+            if opening.exception() is None:
+                opening.result()[0].finish()
             raise
         return cls(connection, renewed=renewed)
 
@@ -208,7 +213,6 @@ class Attempt:
 
     def __init__(self) -> None:
         self._connection: PGconn | None = None
-        self._given_up = False
 
     def open(self, target: str, slot: str, table: str) -> tuple[PGconn, bool]:
         """The connection that streams, and whether the slot had to be made anew."""
@@ -220,14 +224,11 @@ class Attempt:
         except BaseException:
             connection.finish()
             raise
-        if self._given_up:
-            connection.finish()
         return connection, renewed
 
-    def give_up(self) -> None:
-        """Have the server stop whatever it does for us."""
-        self._given_up = True
-        if self._connection is not None:
+    def interrupt(self) -> None:
+        """Have the server stop whatever it does for us at the moment."""
+        if self._connection is not None and self._connection.status == pq.ConnStatus.OK:
             with suppress(errors.Error):
                 self._connection.get_cancel().cancel()
 
