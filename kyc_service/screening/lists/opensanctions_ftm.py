@@ -78,7 +78,7 @@ def parse(files: Files, source: str, problems: Problems) -> Iterator[Entry]:
             for identity in _values(entity, owner):
                 attached[identity].append(_attached(entity))
         elif entity["schema"] == "Address":
-            addresses[entity["id"]] = next(iter(_values(entity, "full")), entity.get("caption", ""))
+            addresses[entity["id"]] = next(iter(_values(entity, "full")), _caption(entity))
     for entity in _entities(files["main"], problems):
         belonging = attached.get(entity["id"], ())
         if entity["schema"] in KINDS and _listed(entity, belonging):
@@ -98,7 +98,7 @@ def _entry(
     group = Group.SANCTION if sanctioned or not topics else Group.PEP
     draft = Draft(source, entity["id"], problems, kind=KINDS[entity["schema"]], group=group)
     draft.link = f"{PAGE}{entity['id']}/"
-    draft.name(entity.get("caption"), NameKind.PRIMARY)
+    draft.name(_caption(entity), NameKind.PRIMARY)
     for key, kind in (
         ("name", NameKind.ALIAS),
         ("alias", NameKind.ALIAS),
@@ -125,7 +125,8 @@ def _entry(
         draft.read("listed on", one.listed, draft.was_listed)
     for topic in topics:
         draft.programme(topic)
-    for identity in entity.get("referents") or ():
+    referents = entity.get("referents")
+    for identity in referents if isinstance(referents, list) else ():
         if identity != entity["id"]:
             draft.referent(f"{source}:{identity}")
     for value in _values(entity, "birthPlace"):
@@ -158,6 +159,11 @@ def _entity(line: str, where: str) -> Entity:
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ListUnreadable(f"{where} is no entity with id, schema and properties.")
+
+
+def _caption(entity: Entity) -> str:
+    caption = entity.get("caption")
+    return caption if isinstance(caption, str) else ""
 
 
 def _values(entity: Entity, key: str) -> Sequence[str]:

@@ -64,7 +64,8 @@ def read(line: str, number: int, source: str, problems: Problems) -> Entry:
     for value in _texts(told.get("countries")):
         draft.country(value)
     draft.is_of_gender(_text(told.get("gender")))
-    for found in told.get("ids") or ():
+    ids = told.get("ids")
+    for found in ids if isinstance(ids, list) else ():
         if isinstance(found, Mapping):
             draft.identifier(str(found.get("type") or "other"), _text(found.get("value")), _text(found.get("country")))
         else:

@@ -363,10 +363,10 @@ def elements(path: Path, wanted: Iterable[str], *, root: str | None = None) -> I
                     element.clear()
                     if stack:
                         stack[-1].clear()
-    except ParseError as error:
-        raise ListUnreadable(f"The XML is broken: {error}.") from error
     except DefusedXmlException as error:
         raise ListUnreadable("The XML declares entities or a document type, which no list does.") from error
+    except (ParseError, LookupError, ValueError) as error:  # the latter two: it claims an encoding that there is not
+        raise ListUnreadable(f"The XML is broken: {error}.") from error
 
 
 def text_of(element: Element, path: str) -> str | None:

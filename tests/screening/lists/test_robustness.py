@@ -1,5 +1,6 @@
 """Whatever a file holds, it is a list or refused; how large it is does not decide how much memory it takes."""
 
+import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kyc_service.screening.lists import formats
+from kyc_service.screening.lists.canonical import decode, encode
 from kyc_service.screening.lists.reading import ListUnreadable, Problems
 from tests.screening.lists import test_formats as samples
 
@@ -51,6 +53,54 @@ def test_a_damaged_file_is_read_or_refused(name: str, wounds: list[tuple[float, 
     with suppress(ListUnreadable):
         other, files = formats.arranged([path])
         list(other.parse(files, "list", Problems()))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+PLAIN_KEYS = (
+    "list",
+    "schema",
+    "names",
+    "dobs",
+    "pob",
+    "countries",
+    "gender",
+    "ids",
+    "programs",
+    "since",
+    "group",
+    "link",
+)
+FTM_KEYS = ("caption", "schema", "properties", "referents", "target")
+PROPERTIES = ("name", "topics", "birthDate", "country", "gender", "idNumber", "addressEntity", "entity", "listingDate")
+STRANGE_PLAIN = st.fixed_dictionaries({"id": st.just("1"), **dict.fromkeys(PLAIN_KEYS, JSON)})
+STRANGE_FTM = st.fixed_dictionaries(
+    {
+        "id": st.just("1"),
+        **dict.fromkeys(FTM_KEYS, JSON),
+        "schema": st.sampled_from(["Person", "Sanction", "Address", "Company", "Note"]),
+        "properties": st.fixed_dictionaries({}, optional=dict.fromkeys(PROPERTIES, JSON)),
+    }
+)
+
+
+@pytest.mark.parametrize(("name", "lines"), [("jsonl", STRANGE_PLAIN), ("opensanctions-ftm", STRANGE_FTM)])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_json_of_any_shape_is_read_or_refused(
+    name: str, lines: st.SearchStrategy[dict[str, object]], data: st.DataObject, tmp_path: Path
+) -> None:
+    told = {**data.draw(lines)}
+    if name == "jsonl" and data.draw(st.booleans()):
+        told["names"] = [{"v": "Jane Doe"}]
+    path = tmp_path / "file"
+    path.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    with suppress(ListUnreadable):
+        for entry in formats.FORMATS[name].parse({"main": path}, "list", Problems()):
+            assert decode(encode(entry)) == entry
 
 
 def sdn_entries(count: int) -> Iterator[str]:
