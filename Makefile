@@ -11,7 +11,7 @@ help:  ## this list
 setup:  ## make .venv out of hash-pinned packages
 	@./bootstrap
 
-servers:  ## RabbitMQ and wal2json, so that no test of messages skips (Debian, Ubuntu)
+servers:  ## RabbitMQ, wal2json and clamd, so that no test of messages or of the scanner skips (Debian, Ubuntu)
 	@scripts/servers
 
 oracle: setup  ## OPA's own engine too, so that the tests of the policies ask both (Linux)
@@ -34,13 +34,13 @@ cov: setup  ## the tests, with what they do not reach
 
 check: setup  ## what CI checks besides the tests
 	@$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check $(CODE) && $(BIN)/mypy && $(BIN)/mypy -p scripts && $(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m kyc_service.api.openapi --check docs/openapi.json && $(BIN)/python -m scripts.docs --check && $(if $(POETRY),$(POETRY) check --lock,true)
+	@$(BIN)/python -m kyc_service.api.openapi --check docs/openapi.json && $(BIN)/python -m kyc_service.api.asyncapi --check docs/asyncapi.json && $(BIN)/python -m scripts.docs --check && $(if $(POETRY),$(POETRY) check --lock,true)
 
 fmt: setup  ## format, and fix what can be fixed
 	@$(BIN)/ruff format $(CODE) && $(BIN)/ruff check --fix $(CODE)
 
-docs: setup  ## write what is generated: the OpenAPI document, parts of docs/ and README.md, .env.sample
-	@$(BIN)/python -m kyc_service.api.openapi --write docs/openapi.json && $(BIN)/python -m scripts.docs --write
+docs: setup  ## write what is generated: the OpenAPI and AsyncAPI documents, parts of docs/ and README.md, .env.sample
+	@$(BIN)/python -m kyc_service.api.openapi --write docs/openapi.json && $(BIN)/python -m kyc_service.api.asyncapi --write docs/asyncapi.json && $(BIN)/python -m scripts.docs --write
 
 lock:  ## lock the dependencies again and export their hashes (needs poetry with poetry-plugin-export)
 	@scripts/lock

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     completion_days: int = Field(30, ge=1, description="how long a missing document is waited for")
     retry_base_seconds: float = Field(2, gt=0, description="first back-off of a failed order; doubles, with jitter")
 
+    screening_review_from: float = Field(
+        0.5, ge=0.05, le=0.99, description="probability from which on a match on a list goes to a person"
+    )
+
     key_file: Path | None = Field(None, description="the key ring of the key-file provider")
     blob_url: str | None = Field(None, description="file:///folder or s3://bucket/prefix; empty: a folder of the state")
     s3_endpoint: str | None = Field(None, description="S3 endpoint when it is not AWS, for example MinIO")
@@ -96,6 +100,10 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = Field(None, description="S3 secret access key")
     max_file_bytes: int = Field(25 * 1024 * 1024, ge=1024, description="largest accepted document")
 
+    scanner_url: str | None = Field(
+        None, description="clamd://host:port or clamd:///path/of/socket; every upload passes it; empty: no scanner"
+    )
+    scanner_timeout_seconds: float = Field(30, gt=0, description="how long the scanner may be silent")
     watchlists: Listed = Field(
         (),
         description="sanctions and PEP lists that have to be in force; name=https://… for one of your own; empty:"

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from kyc_service.api import asyncapi
 from kyc_service.cli.main import COMMANDS
 from kyc_service.domain.reasons import GENERIC_TEXT, REASONS, Disclosure
 from kyc_service.screening.lists.sources import SOURCES
@@ -186,6 +187,32 @@ def roles_table() -> str:
     return table(("Action", *(f"`{role}`" for role in known["roles"])), rows)
 
 
+def messages() -> str:
+    """Every message that goes over a broker, with an example."""
+    described = asyncapi.document()
+    shown = described["components"]["messages"]
+    parts = []
+    for channel in described["channels"].values():
+        parts.append(f"## {channel['title']}: `{channel['address'] or 'where the command says'}`\n")
+        parts.append(f"{channel['description']}\n")
+        for name in channel["messages"]:
+            parts += [] if shown[name] is None else _message(shown[name])
+            shown[name] = None  # a message of two channels is shown once
+    return "\n".join(parts).rstrip()
+
+
+def _message(message: Mapping[str, Any]) -> list[str]:
+    example = message["examples"][0]
+    headers = [f"Headers: `{json.dumps(example['headers'], ensure_ascii=False)}`\n"] if "headers" in example else []
+    body = json.dumps(example["payload"], indent=2, ensure_ascii=False)
+    return [
+        f"### `{message['name']}`\n",
+        f"{message['title']}. {message['summary']} `{message['contentType']}`\n",
+        *headers,
+        f"```json\n{body}\n```\n",
+    ]
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -200,6 +227,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "magic": magic_table,
     "commands": commands_table,
     "roles": roles_table,
+    "messages": messages,
 }
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kyc_service.api import headers
+from kyc_service.api import asyncapi, headers
 from kyc_service.api.problems import KINDS, Kind, Refused
 
 ASSETS = frozenset({"page.css", "start.js", "swagger-ui-bundle.js", "swagger-ui.css"})
@@ -47,7 +47,20 @@ UI = PAGE.format(
 
 async def document(request: Request) -> Response:
     """The OpenAPI document."""
-    content = to_json(request.app.openapi())
+    return _document(request, to_json(request.app.openapi()))
+
+
+async def messages(request: Request) -> Response:
+    """The AsyncAPI document."""
+    return _document(request, _messages())
+
+
+@cache
+def _messages() -> bytes:
+    return to_json(asyncapi.document())
+
+
+def _document(request: Request, content: bytes) -> Response:
     tag = f'"{sha256(content).hexdigest()[:32]}"'
     given = {"ETag": tag, "Cache-Control": "no-cache"}
     if headers.unchanged(request, tag):

@@ -26,6 +26,7 @@ from kyc_service.api.routes import PublicRoute, Route
 VERSION = "1.0.0"
 TAGS = (
     ("applications", "Applications for verification."),
+    ("screening", "Sanctions and PEP lists."),
     ("events", "What happened, as the rest of the company is told."),
     ("files", "Pictures of documents, kept encrypted."),
     ("health", "For load balancers and people on call."),
@@ -40,9 +41,12 @@ SHAPES: tuple[type, ...] = (
     forms.ApplicationPatch,
     forms.EmailSearch,
     forms.Review,
+    forms.HitReview,
+    forms.ScreeningQuery,
     answers.Application,
     answers.ApplicationPage,
     answers.History,
+    answers.ScreeningAnswer,
     answers.EventBatch,
     answers.StoredFile,
     answers.Health,
@@ -73,7 +77,7 @@ def document(routes: Iterable[Route], public: Iterable[PublicRoute]) -> Json:
         "tags": [{"name": name, "description": description} for name, description in TAGS],
         "paths": paths,
         "components": {
-            "schemas": _schemas(),
+            "schemas": schemas(SHAPES),
             "parameters": dict(PARAMETERS),
             "headers": dict(RESPONSE_HEADERS),
             "examples": {kind.code: _example(kind) for kind in KINDS.values()},
@@ -153,10 +157,10 @@ def _headers(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}
 
 
-def _schemas() -> Json:
+def schemas(shapes: Iterable[type]) -> Json:
     """Every schema by its name; what several of them share stands beside them."""
     _, shared = TypeAdapter.json_schemas(
-        [(shape.__name__, "validation", TypeAdapter(shape)) for shape in SHAPES],
+        [(shape.__name__, "validation", TypeAdapter(shape)) for shape in shapes],
         ref_template="#/components/schemas/{model}",
     )
     return {name: _tidied(schema) for name, schema in sorted(shared["$defs"].items())}
@@ -186,12 +190,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the copy, or say whether it is still true."""
     from kyc_service.api.main import PUBLIC, ROUTES  # noqa: PLC0415  the routes need what is above
 
-    parser = argparse.ArgumentParser(description="The OpenAPI document of the service.")
+    return keep_copy("The OpenAPI document of the service.", as_text(document(ROUTES, PUBLIC)), arguments)
+
+
+def keep_copy(description: str, text: str, arguments: list[str] | None) -> int:
+    """What `--write FILE` and `--check FILE` do with a document that the code makes; the answer is the exit code."""
+    parser = argparse.ArgumentParser(description=description)
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", type=Path, metavar="FILE", help="write the document to FILE")
     action.add_argument("--check", type=Path, metavar="FILE", help="fail if FILE differs from the document")
     given = parser.parse_args(arguments)
-    text = as_text(document(ROUTES, PUBLIC))
     if given.write:
         given.write.write_text(text, encoding="utf-8")
         return 0

@@ -12,15 +12,27 @@ from starlette.responses import Response
 from kyc_service.access.jwks import KeysUnavailable
 from kyc_service.access.principal import AuthError, Refusal
 from kyc_service.application.desk import AnswerErased, KeyReused
-from kyc_service.application.files import FileEmpty, FileNotFound, FileTooLarge, FileTypeMismatch, FileTypeUnsupported
+from kyc_service.application.files import (
+    FileEmpty,
+    FileInfected,
+    FileNotFound,
+    FileNotScannable,
+    FileTooLarge,
+    FileTypeMismatch,
+    FileTypeUnsupported,
+    ScannerUnavailable,
+)
 from kyc_service.application.handle import StaleVersion
-from kyc_service.application.ports import PersonErased, StoreUnavailable, VersionConflict
+from kyc_service.application.ports import PersonErased, ScreeningUnavailable, StoreUnavailable, VersionConflict
 from kyc_service.domain import media
 from kyc_service.domain.application import (
     ApplicationNotAmendable,
     ApplicationNotFound,
     ApplicationNotInReview,
     DocumentMissing,
+    HitDecidedAlready,
+    HitNotFound,
+    HitsUndecided,
     SimulatedVendorRefused,
 )
 from kyc_service.domain.record import record
@@ -120,6 +132,8 @@ KINDS: Mapping[str, Kind] = {
               "Check the id; the applications of other tenants do not exist for you."),
         _kind("file_not_found", 404, "No such file", _text(FileNotFound),
               "Check the id; the files of other tenants do not exist for you."),
+        _kind("hit_not_found", 404, "No such hit", _text(HitNotFound),
+              "Read the history of the application: its hits stand there."),
         _kind("method_not_allowed", 405, "Method not allowed", "This address does not offer that method.",
               "Use one of the methods in `Allow`."),
         _kind("not_acceptable", 406, "No acceptable representation",
@@ -129,6 +143,10 @@ KINDS: Mapping[str, Kind] = {
               "Read the application: its `status` and `awaiting` say what can be done."),
         _kind("application_not_in_review", 409, "Nothing to review", _text(ApplicationNotInReview),
               "Read the application again: it was decided meanwhile, or its checks are not over."),
+        _kind("hits_undecided", 409, "Hits undecided", _text(HitsUndecided),
+              "Have somebody with the permission decide every hit first."),
+        _kind("hit_decided", 409, "Hit decided before", _text(HitDecidedAlready),
+              "Read the history: it says who decided, and why."),
         _kind("simulated_vendor_refused", 409, "Simulation refused", _text(SimulatedVendorRefused),
               "The operator has to route live tenants to real vendors."),
         _kind("contended", 409, "Too many writers", "Others were changing the application all the time.", _AGAIN),
@@ -154,6 +172,9 @@ KINDS: Mapping[str, Kind] = {
         _kind("file_empty", 422, "Empty file", _text(FileEmpty), "Send the content of the file as the body."),
         _kind("file_type_mismatch", 422, "Another file type", _text(FileTypeMismatch),
               "Send the `Content-Type` that the file really has."),
+        _kind("file_infected", 422, "Malware", _text(FileInfected), "Do not send this file again; take a new picture."),
+        _kind("file_not_scannable", 422, "Not scanned", _text(FileNotScannable),
+              "Send a smaller file; the operator can raise the scanner's limit."),
         _kind("rate_limited", 429, "Too many requests", "The client sends more requests than this service admits.",
               _AGAIN),
         _kind("internal_error", 500, "Our mistake", "Something went wrong on our side; it was recorded.",
@@ -162,6 +183,8 @@ KINDS: Mapping[str, Kind] = {
         _kind("feed_full", 503, "Too many listeners", "As many clients as can be served are listening to the feed.",
               "Ask for batches meanwhile, or connect again after `Retry-After` seconds."),
         _kind("files_unavailable", 503, "Not available at the moment", "The store of files does not answer.", _AGAIN),
+        _kind("screening_unavailable", 503, "Lists not available", _text(ScreeningUnavailable), _AGAIN),
+        _kind("scanner_unavailable", 503, "Not available at the moment", _text(ScannerUnavailable), _AGAIN),
         _kind("keys_unavailable", 503, "Not available at the moment", _text(KeysUnavailable), _AGAIN),
     )
 }  # fmt: skip
@@ -174,13 +197,20 @@ ERRORS: Mapping[type[Exception], str] = {
     BlobStoreFailed: "files_unavailable",
     DocumentMissing: "document_missing",
     FileEmpty: "file_empty",
+    FileInfected: "file_infected",
     FileNotFound: "file_not_found",
+    FileNotScannable: "file_not_scannable",
     FileTooLarge: "file_too_large",
     FileTypeMismatch: "file_type_mismatch",
     FileTypeUnsupported: "file_type_unsupported",
+    HitDecidedAlready: "hit_decided",
+    HitNotFound: "hit_not_found",
+    HitsUndecided: "hits_undecided",
     KeyReused: "idempotency_key_reused",
     KeysUnavailable: "keys_unavailable",
     PersonErased: "person_erased",
+    ScreeningUnavailable: "screening_unavailable",
+    ScannerUnavailable: "scanner_unavailable",
     SimulatedVendorRefused: "simulated_vendor_refused",
     StaleVersion: "version_stale",
     StoreUnavailable: "store_unavailable",
@@ -195,6 +225,8 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
     "store_unavailable": {"Retry-After": "2"},
     "feed_full": {"Retry-After": "5"},
     "files_unavailable": {"Retry-After": "5"},
+    "screening_unavailable": {"Retry-After": "60"},
+    "scanner_unavailable": {"Retry-After": "5"},
     "keys_unavailable": {"Retry-After": "5"},
     "token_missing": {"WWW-Authenticate": 'Bearer realm="kyc"'},
     "forbidden": {"WWW-Authenticate": 'Bearer realm="kyc", error="insufficient_scope"'},

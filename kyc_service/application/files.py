@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -34,6 +35,18 @@ class FileTypeUnsupported(Exception):
 
 class FileTypeMismatch(Exception):
     """The content is not of the declared type."""
+
+
+class FileInfected(Exception):
+    """The scanner found malware in the file; nothing of it was kept."""
+
+
+class FileNotScannable(Exception):
+    """The scanner refuses to look at a file of this size, so it is not taken in."""
+
+
+class ScannerUnavailable(Exception):
+    """The scanner does not answer, and no file is taken in without it."""
 
 
 @record
@@ -132,6 +145,18 @@ class FileVault(Protocol):
         ...
 
 
+class Scanner(Protocol):
+    """Looks for malware in what passes by."""
+
+    def watch(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """The same chunks, whose end is only reached when all of them together were called clean.
+
+        Raises:
+            FileInfected, FileNotScannable, ScannerUnavailable
+        """
+        ...
+
+
 @record
 class KeyedUpload:
     """An upload that may be repeated, and how its answer is written."""
@@ -149,7 +174,7 @@ class _Intake:
         self._digest = hashlib.sha256()
         self.size = 0
 
-    async def watch(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def watch(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The same chunks, as long as they are what was announced."""
         head = b""
         async for chunk in chunks:
@@ -176,7 +201,10 @@ class _Intake:
 class Cabinet:
     """Takes documents in and hands them out, for the tenant they belong to."""
 
-    def __init__(self, *, rows: FileStore, vault: FileVault, limit: int, clock: Clock) -> None:
+    def __init__(
+        self, *, rows: FileStore, vault: FileVault, limit: int, clock: Clock, scanner: Scanner | None = None
+    ) -> None:
+        self._scanner = scanner
         self._rows = rows
         self._vault = vault
         self._limit = limit
@@ -193,7 +221,8 @@ class Cabinet:
         """Take a file in that was *declared* to be of a media type.
 
         Raises:
-            FileTypeUnsupported, FileTypeMismatch, FileTooLarge, FileEmpty, KeyReused, AnswerErased
+            FileTypeUnsupported, FileTypeMismatch, FileTooLarge, FileEmpty, KeyReused, AnswerErased,
+            FileInfected, FileNotScannable, ScannerUnavailable
         """
         if (media_type := media.media_type(declared)) is None:
             raise FileTypeUnsupported
@@ -203,7 +232,8 @@ class Cabinet:
                 pass
             return await self._again(caller, media_type, intake, before)
         file_id, now = new_id(), self._clock()
-        path, seal = await self._vault.put(caller.tenant, file_id, intake.watch(chunks))
+        async with self._watched(intake.watch(chunks)) as watched:
+            path, seal = await self._vault.put(caller.tenant, file_id, watched)
         view = FileView(id=file_id, media_type=media_type, size=intake.size, sha256=intake.sha256, created_at=now)
         row = FileRow(
             id=file_id,
@@ -223,6 +253,16 @@ class Cabinet:
             await self._vault.discard(path)
             raise
         return view
+
+    @asynccontextmanager
+    async def _watched(self, chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The chunks by way of the scanner, if there is one; its connection ends with the upload, however that ends."""
+        async with aclosing(chunks):
+            if self._scanner is None:
+                yield chunks
+                return
+            async with aclosing(self._scanner.watch(chunks)) as scanned:
+                yield scanned
 
     async def view(self, tenant: str, file_id: UUID) -> FileView:
         """What is known of a file.

@@ -6,11 +6,14 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from importlib.util import find_spec
 from uuid import uuid4
 
+from kyc_service.application.effects import utc_now
+from kyc_service.application.files import ScannerUnavailable
 from kyc_service.application.keys import DataClass, Owner
-from kyc_service.bootstrap import App, build, refusals
+from kyc_service.bootstrap import App, build, refusals, scanner
 from kyc_service.cli.faults import Failure, failure_of, present_settings
 from kyc_service.cli.schema import meet
 from kyc_service.domain.record import record
@@ -19,11 +22,12 @@ from kyc_service.privacy.sealing import KEY_BYTES, DataKey
 from kyc_service.settings import Settings
 from kyc_service.store.database import head
 
-ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr")
+ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr", "pypdfium2", "pi_heif")
 # Read by parts of the service that have no settings of their own, by the tests and by the example client.
 ALSO_KNOWN = frozenset({"KYC_PG_BIN", "KYC_PG_USER", "KYC_TEST_DSN", "KYC_API_URL"})
 PORT = 8180
 OLDEST_POSTGRES = 150000
+LATE = timedelta(minutes=1)
 
 
 @record
@@ -167,6 +171,19 @@ async def _orders(app: App) -> Finding:
     return fine("orders", why)
 
 
+async def _brokers(app: App) -> Finding:
+    """How far each broker was told; that it answers is the relay's business, which tries again by itself."""
+    backlogs = await app.backlogs()
+    if not backlogs:
+        return fine("brokers", "none; the log keeps every event")
+    why = "; ".join(f"{name}: {one.behind} events behind, {one.unrouted} unrouted" for name, one in backlogs.items())
+    late = [one.oldest for one in backlogs.values() if one.oldest and utc_now() - one.oldest > LATE]
+    if late or any(one.unrouted for one in backlogs.values()):
+        cure = "see that `kyc relay` runs and what it logs; docs/relay.md tells about unrouted events"
+        return Finding(what="brokers", state="warn", why=why, cure=cure)
+    return fine("brokers", why)
+
+
 async def _blobs(app: App) -> Finding:
     """A file of our own goes in, comes out and is removed; its key is never stored anywhere."""
     settings = app.settings
@@ -195,6 +212,19 @@ async def _blobs(app: App) -> Finding:
     return fine("documents", "stored, read and removed a file")
 
 
+async def _scanner(app: App) -> Finding:
+    clamd = scanner(app.settings)
+    if clamd is None:
+        cure = "set KYC_SCANNER_URL to have uploads scanned for malware"
+        state = "warn" if app.settings.production else "ok"
+        return Finding(what="scanner", state=state, why="there is none", cure=cure if state == "warn" else "")
+    try:
+        return fine("scanner", await clamd.version())
+    except ScannerUnavailable:
+        cure = "start clamd, or correct KYC_SCANNER_URL; no file is taken in until it answers"
+        return Finding(what="scanner", state="fail", why="nobody answers at KYC_SCANNER_URL", cure=cure)
+
+
 async def _tokens(app: App) -> Finding:
     if app.settings.jwt_public_key_url:
         return fine("tokens", f"verified with the keys at {app.settings.jwt_public_key_url}")
@@ -202,4 +232,4 @@ async def _tokens(app: App) -> Finding:
     return Finding(what="tokens", state="warn", why="development tokens are trusted", cure=cure)
 
 
-LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _blobs, _tokens)
+LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _brokers, _blobs, _scanner, _tokens)

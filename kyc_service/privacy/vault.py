@@ -32,6 +32,7 @@ EMAIL_INDEX_BYTES = 16
 REQUEST = b"kyc/request/v1\0"
 CALLER = b"kyc/caller/v1\0"
 CALLER_BYTES = 16
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 KEY_SECONDS = 60.0  # how long another process's erasure may stay unnoticed if its notice is lost
 KEYS_AT_HAND = 10_000
 INDEX_KEYS_AT_HAND = 1_000
@@ -266,7 +267,7 @@ def _normalised(email: str) -> bytes:
 
 def _written(payload: Mapping[str, object]) -> bytes:
     try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _JSON.encode(payload)
     except (TypeError, ValueError) as error:
         # json's own message may quote the value; its class says enough
         raise UnusablePayload(f"The value to be sealed cannot be written as JSON: {type(error).__name__}.") from None

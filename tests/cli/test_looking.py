@@ -73,7 +73,7 @@ def test_a_developers_machine_is_well_but_for_the_tokens(kyc: Kyc) -> None:
     assert {what for what, (state, *_) in found.items() if state != "ok"} == {"tokens"}
     assert set(found) == {
         *("python", "settings", "engine", "key file", "port"),
-        *("database", "migrations", "orders", "documents", "tokens"),
+        *("database", "migrations", "orders", "brokers", "documents", "scanner", "tokens"),
     }
     assert result.exit_code == 3
     assert "→ set KYC_JWT_PUBLIC_KEY_URL" in kyc("doctor").stdout
@@ -129,6 +129,7 @@ def test_a_database_that_was_not_migrated_is_a_failure_in_production(
             "KYC_KEY_FILE": str(ring),
             "KYC_BLOB_URL": f"file://{tmp_path}/blobs",
             "KYC_JWT_PUBLIC_KEY_URL": "https://idp.example/jwks",
+            "KYC_WATCHLISTS": "us_ofac_sdn",
         }
         worker = kyc("worker", **given)
         before = findings(kyc("doctor", "-o", "json", **given))
