@@ -76,7 +76,9 @@ PLAIN_KEYS = (
 )
 FTM_KEYS = ("caption", "schema", "properties", "referents", "target")
 PROPERTIES = ("name", "topics", "birthDate", "country", "gender", "idNumber", "addressEntity", "entity", "listingDate")
-STRANGE_PLAIN = st.fixed_dictionaries({"id": st.just("1"), **dict.fromkeys(PLAIN_KEYS, JSON)})
+STRANGE_PLAIN = st.fixed_dictionaries(
+    {"id": st.sampled_from(["1", "mine:1", ":1", "1:", ""]), **dict.fromkeys(PLAIN_KEYS, JSON)}
+)
 STRANGE_FTM = st.fixed_dictionaries(
     {
         "id": st.just("1"),
