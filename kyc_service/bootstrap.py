@@ -17,6 +17,7 @@ from kyc_service.access.policy import PolicyEngine, RegoPolicy, read_bundle
 from kyc_service.access.principal import ClaimNames
 from kyc_service.access.tokens import Verifier
 from kyc_service.application.desk import Desk
+from kyc_service.application.duplicates import Duplicates
 from kyc_service.application.effects import Effects, Patience, utc_now
 from kyc_service.application.files import Cabinet
 from kyc_service.application.ports import Clock, Identity, Screened, Screener, ScreeningUnavailable, Vendor
@@ -42,6 +43,7 @@ from kyc_service.store.files import FileRows
 from kyc_service.store.following import Backlog, Batch, Log
 from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
+from kyc_service.store.marks import DocumentMarks
 from kyc_service.store.orders import Orders
 from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.store.watchlists import WatchlistRows
@@ -269,6 +271,7 @@ async def build(
             people=people,
             files=cabinet,
             vendors=offered,
+            duplicates=Duplicates(vault, DocumentMarks(database)),
             screener=screener or NoLists(),
             patience=patience,
             clock=clock,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from kyc_service.documents.decipher import Deciphered, decipher
 from kyc_service.documents.faces import FaceFinder
-from kyc_service.documents.images import Pixels, sharpness
+from kyc_service.documents.images import Pixels, look, sharpness
 from kyc_service.documents.mrz import FILLER
 from kyc_service.documents.ocr import Box, Line, TextReader, aligned, joined
 from kyc_service.documents.pages import opened
@@ -60,7 +60,7 @@ def read(reader: TextReader, content: bytes, media_type: str, faces: FaceSearch 
 
 
 def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | None, clock: "_Clock") -> Reading:
-    sharp = sharpness(pixels)
+    sharp, seen_as = sharpness(pixels), look(pixels)
     clock.lap("quality")
     boxes = reader.find(pixels)
     clock.lap("find")
@@ -86,6 +86,7 @@ def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | N
         zone_corners=tuple(_rounded(box) for box in lines),
         text=text,
         faces=shown,
+        look=seen_as,
         quality=good,
         seconds=clock.laps(),
     )

@@ -81,4 +81,5 @@ class Reading:
     faces: tuple[Face, ...] = ()
     quality: Quality | None = None
     traces: Traces | None = None
+    look: str | None = None  # 1024 bits in hexadecimal digits that a copy of the picture shares; None: an empty page
     seconds: tuple[Seconds, ...] = ()

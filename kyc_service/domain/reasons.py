@@ -131,6 +131,9 @@ REASONS: Mapping[str, Reason] = {
         _generic("DATA_SEX_MISMATCH"),
         _generic("DATA_DOB_MISSING"),
         _generic("DATA_DOB_INVALID"),
+        # Documents that another person has shown
+        _generic("DUPLICATE_IMAGE"),
+        _generic("DUPLICATE_DOCUMENT"),
         # The person
         _open("ID_MISSING_NAME", "Please give us your full legal name."),
         _open("ID_MISSING_DOB", "Please give us your date of birth."),

@@ -94,6 +94,7 @@ class Builtin:
             models=models(),
             files=tuple(one.sha256 for one in (seen, *beside)),
             reference=str(request.key),
+            picture=seen.reading.look,
         )
 
     async def _seen(self, read: Read, media_type: str, *, describe: bool) -> Seen:
