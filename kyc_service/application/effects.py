@@ -143,6 +143,12 @@ class Effects:
         await self._orders.postpone(leased, self._clock() + pause, cause, failed=True)
         return pause
 
+    async def stand_back(self, leased: Leased, cause: str) -> timedelta:
+        """Give the order back for the pause returned: whoever was to do it has no room, which counts as no failure."""
+        pause = self._patience.wait(0)
+        await self._orders.postpone(leased, self._clock() + pause, cause, failed=False)
+        return pause
+
     async def _run(self, leased: Leased, check: str, vendor: str) -> None:
         found = await self._store.load(leased.tenant, leased.stream)
         request = await self._request(leased, found, check, vendor) if found else None

@@ -123,6 +123,8 @@ REASONS: Mapping[str, Reason] = {
         _open("DOC_DATE_NOT_FOUND", "We could not find the date of this document; a person will look at it."),
         _generic("DATA_ADDRESS_MISMATCH"),
         _open("DATA_ADDRESS_MISSING", "Please tell us your address."),
+        # The barcode (AAMVA DL/ID)
+        _generic("BARCODE_INCONSISTENT"),
         # What was declared against what was read
         _generic("DATA_NAME_MISMATCH"),
         _generic("DATA_DOB_MISMATCH"),
