@@ -1,6 +1,7 @@
 """The one beginning: `build` makes an `App` out of settings, and is the only place that knows every adapter."""
 
 import asyncio
+import hmac
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -20,10 +21,12 @@ from kyc_service.application.desk import Desk
 from kyc_service.application.duplicates import Duplicates
 from kyc_service.application.effects import Effects, Patience, utc_now
 from kyc_service.application.files import Cabinet
-from kyc_service.application.ports import Clock, Identity, Screened, Screener, ScreeningUnavailable, Vendor
+from kyc_service.application.ports import Clock, Screener, Vendor
 from kyc_service.application.worker import Doorbell, Pace, Worker
+from kyc_service.documents.countries import alpha_2
 from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import Mode, Terms
+from kyc_service.domain.clearance import ScreeningTerms
 from kyc_service.domain.record import record
 from kyc_service.messaging.brokers import Broker, BrokersRefused, brokers, opened
 from kyc_service.messaging.relay import Relay
@@ -34,6 +37,7 @@ from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
 from kyc_service.screening.lists.library import Watchlists
 from kyc_service.screening.lists.sources import name_of
+from kyc_service.screening.screener import ListScreener
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
@@ -91,6 +95,7 @@ class App:
     ring: Callable[[], None]
     bells: Bells
     engine: EnginePool
+    screener: Screener
     log: Log
     relays: tuple[Relay[Batch], ...]
     brokers: tuple[Broker, ...]
@@ -123,19 +128,6 @@ class Made:
     engine: EnginePool
 
 
-class NoLists:
-    """No list is loaded, so nobody is cleared by one."""
-
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
-        """Never an answer.
-
-        Raises:
-            ScreeningUnavailable: always.
-        """
-        del identities, review_from
-        raise ScreeningUnavailable
-
-
 # The recipe in docs/vendors.md: an adapter is one module and one line here and one in `AvailableVendors`.
 VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
     AvailableVendors.BUILTIN: lambda made: Builtin(made.engine),
@@ -162,6 +154,8 @@ def refusals(settings: Settings) -> list[str]:
         "KYC_BLOB_URL is not set: production keeps no documents in its state folder; name a bucket or a folder.": (
             settings.blob_url is None
         ),
+        "KYC_WATCHLISTS is not set: production clears nobody by lists that nobody chose; name them, or see "
+        "`kyc lists status`.": not settings.watchlists,
         "KYC_DOCUMENT_ROUTE names a simulated vendor: uploaded documents of real people need a real one.": bool(
             {AvailableVendors.SIMULATED, AvailableVendors.SIMULATED_STANDBY} & set(settings.document_route)
         ),
@@ -198,6 +192,7 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
+        screening=ScreeningTerms(review_from=settings.screening_review_from),
         keep_selfies=settings.keep_selfies,
         face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
@@ -254,7 +249,6 @@ async def build(
         made = Made(settings=settings, engine=engine)
         offered = {name.value: make(made) for name, make in vendors.items()}
 
-        shelf = WatchlistRows(database)
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
         log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
@@ -265,6 +259,17 @@ async def build(
             retries=settings.max_retries,
             base=timedelta(seconds=settings.retry_base_seconds),
         )
+        shelf = WatchlistRows(database)
+        lists = Watchlists(
+            shelf,
+            settings.home / "lists",
+            wanted=[name_of(one) for one in settings.watchlists],
+            max_age=timedelta(hours=settings.list_max_age_hours),
+            sample=not settings.production,
+        )
+        asked = screener or ListScreener(
+            lists, digest=_digest(ring.index_key("", "screening")), alpha_2=alpha_2, clock=clock
+        )
         effects = Effects(
             store=applications,
             orders=orders,
@@ -272,7 +277,7 @@ async def build(
             files=cabinet,
             vendors=offered,
             duplicates=Duplicates(vault, DocumentMarks(database)),
-            screener=screener or NoLists(),
+            screener=asked,
             patience=patience,
             clock=clock,
         )
@@ -310,21 +315,20 @@ async def build(
             ring=bells.ring,
             bells=bells,
             engine=engine,
+            screener=asked,
             log=log,
             relays=tuple(_relays(settings, log)),
             brokers=tuple(_brokers(settings)),
             inbox=Inbox(database),
             feed=feed,
             shelf=shelf,
-            watchlists=Watchlists(
-                shelf,
-                settings.home / "lists",
-                wanted=[name_of(one) for one in settings.watchlists],
-                max_age=timedelta(hours=settings.list_max_age_hours),
-                sample=not settings.production,
-            ),
+            watchlists=lists,
             clock=clock,
         )
+
+
+def _digest(key: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: hmac.digest(key, content, "sha256")
 
 
 def key_file(settings: Settings) -> Path:

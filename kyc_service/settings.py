@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     completion_days: int = Field(30, ge=1, description="how long a missing document is waited for")
     retry_base_seconds: float = Field(2, gt=0, description="first back-off of a failed order; doubles, with jitter")
 
+    screening_review_from: float = Field(
+        0.5, ge=0.05, le=0.99, description="probability from which on a match on a list goes to a person"
+    )
+
     key_file: Path | None = Field(None, description="the key ring of the key-file provider")
     blob_url: str | None = Field(None, description="file:///folder or s3://bucket/prefix; empty: a folder of the state")
     s3_endpoint: str | None = Field(None, description="S3 endpoint when it is not AWS, for example MinIO")

@@ -24,6 +24,15 @@ MEMORY, ROOM = Path("/dev/shm"), 4 * 1024**3  # noqa: S108
 LONG = pytest.mark.skip(reason="a long test: CI runs it, or set KYC_LONG_TESTS=1")
 
 
+FOR_TESTS = frozenset({"KYC_TEST_DSN", "KYC_LONG_TESTS", "KYC_PG_BIN"})
+
+
+def pytest_configure() -> None:
+    """Forget the settings of whoever runs the tests: a KYC_DB_DSN is theirs, and each test gives its own."""
+    for name in [name for name in os.environ if name.startswith("KYC_") and name not in FOR_TESTS]:
+        del os.environ[name]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the long tests to CI, so that `make test` stays something that one runs often.
 
@@ -53,6 +62,7 @@ def server() -> Iterator[str]:
         return
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
     home = Path(tempfile.mkdtemp(prefix="kyc-test-", dir=MEMORY if roomy else None))
+    home.chmod(0o711)  # root's server runs as somebody else, and has to get in
     try:
         with join(home) as embedded:
             yield embedded.dsn

@@ -21,6 +21,7 @@ def test_production_refuses_each_development_default_with_one_sentence() -> None
         "KYC_JWT_PUBLIC_KEY_URL",
         "KYC_KEY_FILE",
         "KYC_BLOB_URL",
+        "KYC_WATCHLISTS",
     ]
 
 
@@ -30,6 +31,7 @@ PRODUCTION = {
     "jwt_public_key_url": "https://idp.example/jwks",
     "key_file": Path("/run/secrets/ring.json"),
     "blob_url": "s3://documents",
+    "watchlists": ("us_ofac_sdn",),
 }
 
 

@@ -68,6 +68,31 @@ class History(Answer):
     data: list[HistoryEvent]
 
 
+class ListAsked(Answer):
+    """A list that was asked, in one version."""
+
+    list: str
+    version: str
+
+
+class PossibleHit(Answer):
+    """A list entry that may mean the one who was asked about."""
+
+    list: str
+    entry: str = Field(description="The entry's id at its publisher, behind the name of the source.")
+    probability: float = Field(gt=0, lt=1, description="Calibrated.")
+    explanation: dict[str, JsonValue] = Field(description="Why, in words and numbers; members may be added.")
+
+
+class ScreeningAnswer(Answer):
+    """What the lists say, and on what it rests."""
+
+    engine: str
+    lists: list[ListAsked]
+    review_from: float
+    hits: list[PossibleHit] = Field(description="The likeliest first.")
+
+
 class EventBatch(RootModel[list[KycEvent]]):
     """A piece of the feed, in order: the very events that a broker would bring."""
 

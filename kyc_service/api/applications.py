@@ -25,6 +25,7 @@ from kyc_service.api.contract import (
     Success,
 )
 from kyc_service.api.problems import Fault, Refused
+from kyc_service.api.representation import Shown
 from kyc_service.api.routes import JSON, Call, Route
 from kyc_service.application.desk import Again, Amendment, Announced, Keyed, Submission, Verdict, View
 from kyc_service.application.handle import StaleVersion
@@ -45,14 +46,22 @@ async def submit(call: Call) -> Response:
     """A new application; with `Prefer: wait`, as soon as it is decided."""
     form = await call.read(forms.NEW_APPLICATION)
     seconds, given = patience(call.request)
+    answer: Response | None = None
+
+    def render(view: View) -> bytes:
+        nonlocal answer
+        answer = created(view)  # what is remembered last was committed, and need not be written again
+        return representation.remembered(answer)
+
     key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=kept) if key else None
+    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=render) if key else None
     view = await call.app.desk.submit(call.caller, submission(form), keyed)
     if isinstance(view, Again):
         return representation.repeated(view.answer)
     if seconds:
         view = await call.app.desk.wait(call.caller.tenant, view.snapshot.id, seconds)
-    return created(view, given)
+        return created(view, given)
+    return answer or created(view)
 
 
 def submission(form: forms.NewApplication) -> Submission:
@@ -84,9 +93,9 @@ def _announced(documents: Iterable[forms.AnnouncedDocument]) -> tuple[Announced,
     )
 
 
-def _same(call: Call, body: str) -> bytes:
+def same_request(call: Call, body: str) -> bytes:
     """What makes two requests the same one."""
-    return f"{call.request.method} {call.request.url.path}\n{body}".encode()
+    return f"{call.request.method} {call.request.scope['path']}\n{body}".encode()
 
 
 def patience(request: Request) -> tuple[float, Mapping[str, str] | None]:
@@ -111,14 +120,18 @@ async def read(call: Call) -> Response:
 
 
 async def history(call: Call) -> Response:
-    """Everything that happened to the application, in order; findings and notes only for reviewers."""
+    """Everything that happened to the application, in order; findings, notes and hits for those who may see them."""
     identity = call.identity("application_id", ApplicationNotFound)
-    details = _details(call.request)
-    if details:
-        call.require("application.review")
-    events = await call.app.desk.history(call.caller.tenant, identity, details=details)
-    shown = [representation.event(event, details=details, names=call.own_name) for event in events]
-    return representation.answer({"data": shown})
+    shown = Shown(
+        details=_details(call.request),
+        reviews=call.may("application.review"),
+        hits=call.may("screening.read"),
+        names=call.own_name,
+    )
+    if shown.details and not (shown.reviews or shown.hits):
+        raise Refused("forbidden")
+    events = await call.app.desk.history(call.caller.tenant, identity, shown.opens)
+    return representation.answer({"data": [representation.event(event, shown) for event in events]})
 
 
 def _details(request: Request) -> bool:
@@ -258,7 +271,7 @@ async def amend(call: Call) -> Response:
     """Documents or particulars replaced by a merge patch, while the application may still be changed."""
     identity = call.identity("application_id", ApplicationNotFound)
     patch = await call.read(forms.APPLICATION_PATCH, MERGE_PATCH)
-    view = await call.app.desk.amend(call.caller, identity, amendment(patch, await _expected(call, identity)))
+    view = await call.app.desk.amend(call.caller, identity, amendment(patch, await expected_version(call, identity)))
     return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
 
 
@@ -294,10 +307,10 @@ async def review(call: Call) -> Response:
         decision=ReviewDecision(form.decision),
         reason=form.reason,
         note=form.note,
-        expected=await _expected(call, identity),
+        expected=await expected_version(call, identity),
     )
     key = headers.idempotency_key(call.request)
-    keyed = Keyed(key=key, request=_same(call, form.model_dump_json()), render=kept_as_it_is) if key else None
+    keyed = Keyed(key=key, request=same_request(call, form.model_dump_json()), render=kept_as_it_is) if key else None
     view = await call.app.desk.review(call.caller, identity, verdict, keyed)
     return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
 
@@ -307,7 +320,7 @@ def kept_as_it_is(view: View) -> bytes:
     return representation.remembered(representation.application_answer(view))
 
 
-async def _expected(call: Call, identity: UUID) -> int | None:
+async def expected_version(call: Call, identity: UUID) -> int | None:
     """The one version that `If-Match` leaves; None: any."""
     versions = headers.expected_versions(call.request)
     if versions is None or len(versions) == 1:
@@ -487,7 +500,15 @@ ROUTES: tuple[Route, ...] = (
                     headers=("ETag", "Idempotent-Replayed"),
                 )
             },
-            problems=(*READING, *KEYED, *FOUND, "application_not_in_review", "contended", "version_stale"),
+            problems=(
+                *READING,
+                *KEYED,
+                *FOUND,
+                "application_not_in_review",
+                "hits_undecided",
+                "contended",
+                "version_stale",
+            ),
         ),
     ),
     Route(

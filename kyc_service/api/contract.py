@@ -73,6 +73,15 @@ HAPPENED: Json = {
     "data": {"evidence": "live", "reasons": ["DOC_EXPIRED"]},
 }
 
+HIT_KEY = "7f0c6d8e-0d5a-5a0e-9a57-5a1f5b7f9f10"
+HIT: Json = {
+    "list": "us_ofac_sdn",
+    "entry": "us_ofac_sdn:12345",
+    "probability": 0.83,
+    "explanation": {"name": "DOE, John", "birth_date": "the same year"},
+}
+DOUBTED: Json = {"decision": "confirmed", "reason": "SANCTIONS_CONFIRMED"}
+
 
 @record
 class Success:
@@ -148,6 +157,7 @@ _TIME: Json = {
 PARAMETERS: Mapping[str, Json] = {
     "ApplicationId": _path("application_id", "The application's id.", APPLICATION),
     "FileId": _path("file_id", "The file's id.", FILE),
+    "HitId": _path("hit_id", "The hit's id; the history tells it.", HIT_KEY),
     "Status": _query(
         "status",
         "Only applications of this status; repeat it for several.",

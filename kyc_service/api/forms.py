@@ -3,23 +3,28 @@
 Unknown members are refused everywhere, so that nothing unchecked is ever stored.
 """
 
-from typing import Annotated, TypeAlias
+import re
+from functools import lru_cache
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
-    EmailStr,
     Field,
     PastDate,
     StringConstraints,
     TypeAdapter,
+    WithJsonSchema,
     field_validator,
+    validate_email,
 )
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from kyc_service.domain.application import ReviewDecision
+from kyc_service.domain.clearance import HitDecision
 from kyc_service.domain.reasons import REASONS
 
 # No control characters, no line separators, and none of the marks that turn the direction of the text around them.
@@ -30,6 +35,28 @@ NOTE = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u
 Name: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=TEXT)]
 Line: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=TEXT)]
 PostalCode: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20, pattern=TEXT)]
+LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+LONGEST_LOCAL_PART, LONGEST_EMAIL = 64, 254  # RFC 5321 section 4.5.3.1, and erratum 1690 of RFC 3696
+
+
+def _email(address: str) -> str:
+    """The address with its domain in lower case, as `pydantic.EmailStr` has it.
+
+    Looking at a domain takes longer than anything else in a body, and there are few of them: each is looked at once.
+    """
+    local, _, domain = address.rpartition("@")
+    usual = address.isascii() and len(address) <= LONGEST_EMAIL and len(local) <= LONGEST_LOCAL_PART
+    if usual and LOCAL_PART.fullmatch(local):
+        return f"{local}@{_domain(domain)}"
+    return validate_email(address)[1]
+
+
+@lru_cache(maxsize=4096)
+def _domain(domain: str) -> str:
+    return validate_email(f"a@{domain}")[1].removeprefix("a@")
+
+
+Email: TypeAlias = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "format": "email"})]
 Country: TypeAlias = Annotated[
     str, StringConstraints(pattern="^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2, upper case.", examples=["US"])
 ]
@@ -78,7 +105,7 @@ class NewApplication(Form):
     """An application. Without a document it stays `PENDING` until one is added."""
 
     user_id: UUID = Field(description="Your id of the person. Send a pseudonym: it also appears in events.")
-    email: EmailStr
+    email: Email
     documents: Documents
     applicant: Applicant | None = None
 
@@ -88,7 +115,7 @@ class ApplicationPatch(TypedDict, total=False):
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]  # pydantic's own
 
-    email: EmailStr
+    email: Email
     documents: Documents
     applicant: Applicant | None
 
@@ -96,7 +123,7 @@ class ApplicationPatch(TypedDict, total=False):
 class EmailSearch(Form):
     """An e-mail address to look for. It travels in the body because addresses in URLs end up in logs."""
 
-    email: EmailStr
+    email: Email
     limit: int = Field(25, ge=1, le=100)
     cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
 
@@ -117,12 +144,58 @@ class Review(Form):
     @field_validator("reason")
     @classmethod
     def _known(cls, code: str) -> str:
-        if code not in REASONS:
-            raise PydanticCustomError("enum", "not in the catalogue")
-        return code
+        return _known(code)
+
+
+class HitReview(Form):
+    """What a compliance officer makes of a possible hit, and why."""
+
+    decision: HitDecision
+    reason: str = Field(
+        description="A reason code of the catalogue.",
+        examples=["SANCTIONS_OTHER_PERSON"],
+        json_schema_extra={"enum": [*sorted(REASONS)]},
+    )
+    note: Annotated[str, StringConstraints(max_length=4000, pattern=NOTE)] | None = Field(
+        None, description="For colleagues; it is kept encrypted and never shown to the applicant."
+    )
+
+    @field_validator("reason")
+    @classmethod
+    def _known(cls, code: str) -> str:
+        return _known(code)
+
+
+PartialDate: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern="^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"),
+    Field(description="ISO 8601, as far as it is known: a year, a month or a day.", examples=["1960", "1960-04-12"]),
+]
+Searched: TypeAlias = Literal["person", "organisation", "vessel", "aircraft", "unknown"]
+
+
+class ScreeningQuery(Form):
+    """Whom the lists are asked about. It travels in the body because names in URLs end up in logs."""
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=TEXT)]
+    kind: Searched = "person"
+    birth_date: PartialDate | None = None
+    countries: Annotated[tuple[Country, ...], Field(max_length=5)] = ()
+    numbers: Annotated[tuple[Line, ...], Field(max_length=10)] = Field(
+        (), description="Numbers of passports, identity cards, registers or ships."
+    )
+    review_from: float = Field(0.5, ge=0.05, le=0.99, description="The probability from which on a match is a hit.")
+
+
+def _known(code: str) -> str:
+    if code not in REASONS:
+        raise PydanticCustomError("enum", "not in the catalogue")
+    return code
 
 
 NEW_APPLICATION = TypeAdapter(NewApplication)
 APPLICATION_PATCH: TypeAdapter[ApplicationPatch] = TypeAdapter(ApplicationPatch)
 EMAIL_SEARCH = TypeAdapter(EmailSearch)
 REVIEW = TypeAdapter(Review)
+HIT_REVIEW = TypeAdapter(HitReview)
+SCREENING_QUERY = TypeAdapter(ScreeningQuery)

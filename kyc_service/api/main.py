@@ -18,7 +18,17 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from kyc_service import bootstrap
-from kyc_service.api import applications, documentation, events, files, health, mailbox, openapi, problems
+from kyc_service.api import (
+    applications,
+    documentation,
+    events,
+    files,
+    health,
+    mailbox,
+    openapi,
+    problems,
+    screening,
+)
 from kyc_service.api.gate import Exchange, Gate
 from kyc_service.api.problems import STATUSES, Refused
 from kyc_service.api.routes import PublicRoute, Route, admit
@@ -28,7 +38,7 @@ from kyc_service.settings import Settings
 
 log = structlog.get_logger("kyc.api")
 
-ROUTES: tuple[Route, ...] = (*applications.ROUTES, *files.ROUTES, *events.ROUTES)
+ROUTES: tuple[Route, ...] = (*applications.ROUTES, *screening.ROUTES, *files.ROUTES, *events.ROUTES)
 PUBLIC: tuple[PublicRoute, ...] = (
     *health.PUBLIC,
     PublicRoute(path="/openapi.json", handler=documentation.document),

@@ -26,6 +26,7 @@ from kyc_service.api.routes import PublicRoute, Route
 VERSION = "1.0.0"
 TAGS = (
     ("applications", "Applications for verification."),
+    ("screening", "Sanctions and PEP lists."),
     ("events", "What happened, as the rest of the company is told."),
     ("files", "Pictures of documents, kept encrypted."),
     ("health", "For load balancers and people on call."),
@@ -40,9 +41,12 @@ SHAPES: tuple[type, ...] = (
     forms.ApplicationPatch,
     forms.EmailSearch,
     forms.Review,
+    forms.HitReview,
+    forms.ScreeningQuery,
     answers.Application,
     answers.ApplicationPage,
     answers.History,
+    answers.ScreeningAnswer,
     answers.EventBatch,
     answers.StoredFile,
     answers.Health,

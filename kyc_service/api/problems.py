@@ -23,13 +23,16 @@ from kyc_service.application.files import (
     ScannerUnavailable,
 )
 from kyc_service.application.handle import StaleVersion
-from kyc_service.application.ports import PersonErased, StoreUnavailable, VersionConflict
+from kyc_service.application.ports import PersonErased, ScreeningUnavailable, StoreUnavailable, VersionConflict
 from kyc_service.domain import media
 from kyc_service.domain.application import (
     ApplicationNotAmendable,
     ApplicationNotFound,
     ApplicationNotInReview,
     DocumentMissing,
+    HitDecidedAlready,
+    HitNotFound,
+    HitsUndecided,
     SimulatedVendorRefused,
 )
 from kyc_service.domain.record import record
@@ -129,6 +132,8 @@ KINDS: Mapping[str, Kind] = {
               "Check the id; the applications of other tenants do not exist for you."),
         _kind("file_not_found", 404, "No such file", _text(FileNotFound),
               "Check the id; the files of other tenants do not exist for you."),
+        _kind("hit_not_found", 404, "No such hit", _text(HitNotFound),
+              "Read the history of the application: its hits stand there."),
         _kind("method_not_allowed", 405, "Method not allowed", "This address does not offer that method.",
               "Use one of the methods in `Allow`."),
         _kind("not_acceptable", 406, "No acceptable representation",
@@ -138,6 +143,10 @@ KINDS: Mapping[str, Kind] = {
               "Read the application: its `status` and `awaiting` say what can be done."),
         _kind("application_not_in_review", 409, "Nothing to review", _text(ApplicationNotInReview),
               "Read the application again: it was decided meanwhile, or its checks are not over."),
+        _kind("hits_undecided", 409, "Hits undecided", _text(HitsUndecided),
+              "Have somebody with the permission decide every hit first."),
+        _kind("hit_decided", 409, "Hit decided before", _text(HitDecidedAlready),
+              "Read the history: it says who decided, and why."),
         _kind("simulated_vendor_refused", 409, "Simulation refused", _text(SimulatedVendorRefused),
               "The operator has to route live tenants to real vendors."),
         _kind("contended", 409, "Too many writers", "Others were changing the application all the time.", _AGAIN),
@@ -174,6 +183,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("feed_full", 503, "Too many listeners", "As many clients as can be served are listening to the feed.",
               "Ask for batches meanwhile, or connect again after `Retry-After` seconds."),
         _kind("files_unavailable", 503, "Not available at the moment", "The store of files does not answer.", _AGAIN),
+        _kind("screening_unavailable", 503, "Lists not available", _text(ScreeningUnavailable), _AGAIN),
         _kind("scanner_unavailable", 503, "Not available at the moment", _text(ScannerUnavailable), _AGAIN),
         _kind("keys_unavailable", 503, "Not available at the moment", _text(KeysUnavailable), _AGAIN),
     )
@@ -193,9 +203,13 @@ ERRORS: Mapping[type[Exception], str] = {
     FileTooLarge: "file_too_large",
     FileTypeMismatch: "file_type_mismatch",
     FileTypeUnsupported: "file_type_unsupported",
+    HitDecidedAlready: "hit_decided",
+    HitNotFound: "hit_not_found",
+    HitsUndecided: "hits_undecided",
     KeyReused: "idempotency_key_reused",
     KeysUnavailable: "keys_unavailable",
     PersonErased: "person_erased",
+    ScreeningUnavailable: "screening_unavailable",
     ScannerUnavailable: "scanner_unavailable",
     SimulatedVendorRefused: "simulated_vendor_refused",
     StaleVersion: "version_stale",
@@ -211,6 +225,7 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
     "store_unavailable": {"Retry-After": "2"},
     "feed_full": {"Retry-After": "5"},
     "files_unavailable": {"Retry-After": "5"},
+    "screening_unavailable": {"Retry-After": "60"},
     "scanner_unavailable": {"Retry-After": "5"},
     "keys_unavailable": {"Retry-After": "5"},
     "token_missing": {"WWW-Authenticate": 'Bearer realm="kyc"'},

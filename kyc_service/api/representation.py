@@ -13,8 +13,12 @@ from kyc_service.application import codec
 from kyc_service.application.desk import Disclosed, View
 from kyc_service.application.files import FileView
 from kyc_service.application.ports import PersonErased
+from kyc_service.domain.application import AlertRaised, Event, HitDecided, PersonScreened
 from kyc_service.domain.reasons import GENERIC_TEXT, REASONS, Disclosure, applicant_texts
+from kyc_service.domain.record import record
 
+OF_SCREENING = (PersonScreened, AlertRaised, HitDecided)
+OF_HITS = ("hits", "hit", "decision", "reason")  # the members that tell of a hit
 UNSPECIFIED = "UNSPECIFIED"  # the code beside a text that says nothing, on purpose
 # The facts that are also broadcast, and as what.
 PUBLISHED: Mapping[str, str] = {
@@ -76,13 +80,30 @@ def reasons(codes: Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
-def event(disclosed: Disclosed, *, details: bool, names: Mapping[str, str]) -> dict[str, object]:
-    """One thing that happened; the details are personal data, for the eyes of reviewers.
+@record
+class Shown:
+    """How much of a history somebody sees: the details, if asked for, of reviews and of hits as far as permitted.
 
-    *names* says which pseudonyms of callers this reader may see as names.
+    `names` says which pseudonyms of callers this reader may see as names.
     """
+
+    details: bool
+    reviews: bool
+    hits: bool
+    names: Mapping[str, str]
+
+    def opens(self, happened: Event) -> bool:
+        """Whether the personal data of *happened* is shown."""
+        return self.details and (self.hits if isinstance(happened, OF_SCREENING) else self.reviews)
+
+
+def event(disclosed: Disclosed, shown_to: Shown) -> dict[str, object]:
+    """One thing that happened; the details are personal data, and a hit is only for who may see hits."""
+    names = shown_to.names
     recorded = disclosed.recorded
     stored = codec.encode(recorded.event)
+    silenced = OF_HITS if not shown_to.hits and isinstance(recorded.event, OF_SCREENING) else ()
+    facts = {**stored.data, **_named(stored.data, names)}
     shown: dict[str, object] = {
         "version": recorded.version,
         "id": recorded.id,
@@ -91,9 +112,9 @@ def event(disclosed: Disclosed, *, details: bool, names: Mapping[str, str]) -> d
         "actor": names.get(recorded.cause.actor, recorded.cause.actor),
         "causation": recorded.cause.causation,
         "published": PUBLISHED.get(stored.type),
-        "data": {**stored.data, **_named(stored.data, names)},
+        "data": {name: fact for name, fact in facts.items() if name not in silenced},
     }
-    return {**shown, "details": disclosed.details} if details else shown
+    return {**shown, "details": disclosed.details} if shown_to.details else shown
 
 
 def _named(data: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:

@@ -63,6 +63,10 @@ class Call:
         """Refuse whoever may not also do *action*."""
         permit(self.app, self.principal, action)
 
+    def may(self, action: str) -> bool:
+        """Whether the principal may also do *action*."""
+        return permitted(self.app, self.principal, action)
+
     def identity(self, name: str, missing: type[Exception]) -> UUID:
         """The id in the path; one that cannot be an id belongs to nothing, so *missing* is raised."""
         try:
@@ -146,9 +150,14 @@ def caller_of(app: App, principal: Principal, request: str, trace: str | None) -
 
 def permit(app: App, principal: Principal, action: str) -> None:
     """Ask the policy; every handler acts within the tenant of the token, and nowhere else."""
-    question = Question(principal=principal, action=action, resource_tenant=principal.tenant)
-    if not app.policy.decide(question).allow:
+    if not permitted(app, principal, action):
         raise Refused("forbidden")
+
+
+def permitted(app: App, principal: Principal, action: str) -> bool:
+    """Whether the policy permits *action* within the principal's own tenant."""
+    question = Question(principal=principal, action=action, resource_tenant=principal.tenant)
+    return app.policy.decide(question).allow
 
 
 def bearer(given: str) -> str:

@@ -28,13 +28,17 @@ from kyc_service.domain.application import (
     TERMINAL,
     AmendApplication,
     ApplicationNotFound,
+    Command,
+    DecideHit,
     Document,
+    Event,
     ReviewApplication,
     ReviewDecision,
     Sealed,
     SubmitApplication,
     Terms,
 )
+from kyc_service.domain.clearance import HitDecision
 from kyc_service.domain.record import record
 
 ANSWERS_ARE_KEPT = timedelta(hours=72)
@@ -85,6 +89,17 @@ class Verdict:
     """What the reviewer decides."""
 
     decision: ReviewDecision
+    reason: str
+    note: str | None
+    expected: int | None = None
+
+
+@record
+class HitVerdict:
+    """What the compliance officer makes of a hit."""
+
+    hit: UUID
+    decision: HitDecision
     reason: str
     note: str | None
     expected: int | None = None
@@ -269,6 +284,41 @@ class Desk:
         Raises:
             ApplicationNotFound, ApplicationNotInReview, StaleVersion, KeyReused, PersonErased
         """
+
+        def command(note: Sealed | None) -> Command:
+            return ReviewApplication(decision=verdict.decision, reason=verdict.reason, reviewer=caller.actor, note=note)
+
+        return await self._judge(caller, application, command, verdict, keyed)
+
+    async def decide_hit(
+        self, caller: Caller, application: UUID, verdict: HitVerdict, keyed: Keyed | None = None
+    ) -> View | Again:
+        """Say whether a possible hit is the person.
+
+        Raises:
+            ApplicationNotFound, HitNotFound, HitDecidedAlready, ApplicationNotInReview, StaleVersion, KeyReused
+        """
+
+        def command(note: Sealed | None) -> Command:
+            return DecideHit(
+                hit=verdict.hit,
+                decision=verdict.decision,
+                reason=verdict.reason,
+                reviewer=caller.actor,
+                note=note,
+            )
+
+        return await self._judge(caller, application, command, verdict, keyed)
+
+    async def _judge(
+        self,
+        caller: Caller,
+        application: UUID,
+        command: Callable[[Sealed | None], Command],
+        verdict: Verdict | HitVerdict,
+        keyed: Keyed | None,
+    ) -> View | Again:
+        """Carry out what a person decided, with the note sealed; a repetition gets the answer of the first time."""
         found = await self._found(caller.tenant, application)
         subject, now = found.state.user_id, self._clock()
         prepared = await self._store.prepare(
@@ -278,16 +328,10 @@ class Desk:
             return await self._again(caller, keyed, prepared.remembered)
         unlocked = await self._people.unlock(caller.tenant, subject, prepared.key)
         person = await self._opened(found)
-        command = ReviewApplication(
-            decision=verdict.decision,
-            reason=verdict.reason,
-            reviewer=caller.actor,
-            note=unlocked.seal(application, {"note": verdict.note}) if verdict.note else None,
-        )
         task = Task(
             tenant=caller.tenant,
             stream=application,
-            command=command,
+            command=command(unlocked.seal(application, {"note": verdict.note}) if verdict.note else None),
             cause=_cause(caller, application),
             expected=verdict.expected,
             answer=self._answering(caller, keyed, unlocked, person, now),
@@ -295,7 +339,7 @@ class Desk:
         try:
             handled = await handle(self._store, task, now)
         except AnsweredBefore:
-            return await self.review(caller, application, verdict, keyed)
+            return await self._judge(caller, application, command, verdict, keyed)
         self._ring()
         return View(snapshot=handled.snapshot, person=person)
 
@@ -326,8 +370,8 @@ class Desk:
         await self._people.prefetch(tenant, [snapshot.state.person for snapshot in snapshots])
         return [View(snapshot=snapshot, person=await self._opened(snapshot)) for snapshot in snapshots]
 
-    async def history(self, tenant: str, application: UUID, *, details: bool) -> Sequence[Disclosed]:
-        """Everything that happened, in order; with *details* also the findings and notes.
+    async def history(self, tenant: str, application: UUID, opened: Callable[[Event], bool]) -> Sequence[Disclosed]:
+        """Everything that happened, in order; the findings and notes of the events for which *opened* says so.
 
         Raises:
             ApplicationNotFound: this tenant has none of that id.
@@ -335,7 +379,7 @@ class Desk:
         found = await self._found(tenant, application)
         events = await self._store.history(tenant, application)
         return [
-            Disclosed(recorded=event, details=await self._details(found, event) if details else None)
+            Disclosed(recorded=event, details=await self._details(found, event) if opened(event.event) else None)
             for event in events
         ]
 

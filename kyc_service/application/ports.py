@@ -319,7 +319,7 @@ class Number:
 
 @record
 class Identity:
-    """Who a person is by one source, `document` or `declared`. Lives in memory only.
+    """Who somebody is by one source: `document`, `declared`, or `asked` of us. Lives in memory only.
 
     `birth_date` is ISO 8601 with `?` for what is not known (1980-??-??); nationalities are ISO 3166-1 alpha-2, or
     alpha-3 as in a machine-readable zone (ICAO Doc 9303-3 section 5); `sex` is M, F or X.
@@ -331,6 +331,7 @@ class Identity:
     nationalities: tuple[str, ...] = ()
     sex: str | None = None
     numbers: tuple[Number, ...] = ()
+    kind: str = "person"  # or "organisation", "vessel", "aircraft", "unknown"
 
     def __repr__(self) -> str:
         return "Identity(***)"

@@ -104,7 +104,20 @@ def _environment(home: Path) -> Mapping[str, str]:
 
 def _token(home: Path, environment: Mapping[str, str]) -> str:
     """A development token, made by `kyc token` as anybody would."""
-    command = [*KYC, "token", "--tenant", TENANT, "--role", "submitter", "--role", "auditor", "--subject", "demo"]
+    command = [
+        *KYC,
+        "token",
+        "--tenant",
+        TENANT,
+        "--role",
+        "submitter",
+        "--role",
+        "auditor",
+        "--role",
+        "compliance",
+        "--subject",
+        "demo",
+    ]
     made = subprocess.run(  # noqa: S603 - our own command, and nothing of anybody else's in it
         command, env=environment, cwd=home, capture_output=True, text=True, check=False
     )

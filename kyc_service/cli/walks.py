@@ -38,6 +38,7 @@ class Ending:
     asked_again: bool = False  # whether the applicant had to send another picture
     given_up: tuple[str, ...] = ()  # the vendors that did not answer
     undone: int = 0  # how many steps were compensated, each with a receipt
+    hits: int = 0  # how many entries of a list had to be decided
 
     @property
     def words(self) -> str:
@@ -47,6 +48,7 @@ class Ending:
             "after a better picture" if self.asked_again else "",
             f"without {' and '.join(self.given_up)}" if self.given_up else "",
             f"{self.undone} steps undone" if self.undone else "",
+            f"{self.hits} possible hit decided" if self.hits else "",
             f"⇒ {' '.join(self.published[1:] if self.published[:1] == BEGINNING else self.published) or 'nothing'}",
         ]
         return ", ".join([self.status, *(part for part in parts if part)])
@@ -79,6 +81,7 @@ class Walk:
     title: str
     first: Picture | Magic
     better: Picture | None = None
+    declared: Json | None = None  # None: the holder of the specimen passport
     expected: Ending
 
 
@@ -101,6 +104,8 @@ HOLDER = traveller(issuer="NLD")
 EXPIRED = traveller(issuer="NLD", expiry=date(2020, 4, 15))
 COUNTRY = "NL"
 DECLARED = {"given_names": HOLDER.given_names, "family_name": HOLDER.surname, "birth_date": str(HOLDER.birth)}
+
+LISTED = {"given_names": "Specimen Wiktor", "family_name": "Listownik", "birth_date": "1961-04-17"}
 
 WALKS: Sequence[Walk] = (
     Walk(
@@ -134,6 +139,12 @@ WALKS: Sequence[Walk] = (
         first=Magic.VERIFIED,
         expected=ending("VERIFIED", evidence="simulated"),
     ),
+    Walk(
+        title="Somebody whom a sanctions list means",
+        first=Magic.VERIFIED,
+        declared=LISTED,
+        expected=ending("REJECTED", evidence="simulated", hits=1),
+    ),
 )
 
 
@@ -153,7 +164,7 @@ class Visitor:
                 "user_id": str(uuid4()),
                 "email": "anna.eriksson@example.com",
                 "documents": [self._announced(walk.first)],
-                "applicant": DECLARED,
+                "applicant": walk.declared or DECLARED,
             }
             submitted = self._answer(
                 self._http.post("/applications", json=body, headers={"Idempotency-Key": str(uuid4())})
@@ -170,6 +181,7 @@ class Visitor:
             asked_again=asked_again,
             given_up=tuple(event["data"]["vendor"] for event in seen if event["type"] == "VendorGivenUp"),
             undone=sum(1 for event in seen if event["type"] == "StepCompensated" and event["data"]["receipt"]),
+            hits=sum(1 for event in seen if event["type"] == "HitDecided"),
         )
         return Walked(walk=walk, ended=ended, seconds=seconds)
 
@@ -183,6 +195,8 @@ class Visitor:
             state = self._answer(answer)
             seen += self._news(path, seen)
             self._stage.wait_for(f"{state['status']}, awaiting {state['awaiting']}" if state["awaiting"] else "")
+            if state["awaiting"] == "review" and self._decided(path, seen):
+                continue
             if state["status"] in COLOURS or state["awaiting"] in PEOPLE or time.monotonic() > deadline:
                 return state, seen, asked_again
             if better and state["awaiting"] == "resubmission":
@@ -193,6 +207,16 @@ class Visitor:
                 self._answer(self._http.patch(path, json=patch, headers={"If-Match": answer.headers["etag"]}))
                 better = None
             time.sleep(GLANCE)
+
+    def _decided(self, path: str, seen: Sequence[Json]) -> bool:
+        """Be the compliance officer, who knows the specimen of the sample list; whether there was a hit to decide."""
+        decided = {event["data"]["hit"] for event in seen if event["type"] == "HitDecided"}
+        hits = [hit for event in seen if event["type"] == "PersonScreened" for hit in event["data"]["hits"]]
+        still_open = [hit for hit in hits if hit["id"] not in decided]
+        for hit in still_open:
+            verdict = {"decision": "confirmed", "reason": "SANCTIONS_CONFIRMED", "note": "The specimen itself."}
+            self._answer(self._http.post(f"{path}/hits/{hit['id']}/decision", json=verdict))
+        return bool(still_open)
 
     def _announced(self, document: Picture | Magic) -> Json:
         """The document of an application: its picture uploaded, or a file id that makes the simulation play a part."""
@@ -240,6 +264,12 @@ def _undone(data: Json) -> str:
     return f"{data['step']['name']}{at} is undone; receipt: {data['receipt']}"
 
 
+def _lists(data: Json) -> str:
+    asked = ", ".join(one["list"] for one in data["basis"]["lists"])
+    found = ", ".join(f"{hit['entry']} at {hit['probability']:.2f}" for hit in data["hits"])
+    return f"{asked}: {found or 'nobody of that name'}"
+
+
 # How the demo tells an event; any other is told by its name alone.
 TOLD: Mapping[str, Callable[[Json], str]] = {
     "ApplicationSubmitted": lambda _: "somebody applies",
@@ -249,6 +279,9 @@ TOLD: Mapping[str, Callable[[Json], str]] = {
     "VendorGivenUp": lambda data: f"{data['vendor']} does not answer, after every retry",
     "ResubmissionRequested": lambda data: f"another picture is asked for: {_codes(data)}",
     "ReviewRequested": lambda data: f"a person must look: {_codes(data)}",
+    "ScreeningStarted": lambda _: "who it is stands firm; the lists are asked",
+    "PersonScreened": _lists,
+    "HitDecided": lambda data: f"a compliance officer says: {data['decision']}",
     "ApplicationRejected": _codes,
     "RollbackStarted": lambda _: "no vendor is left, so everything that was started is undone",
     "StepCompensated": _undone,

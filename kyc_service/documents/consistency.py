@@ -10,7 +10,7 @@ from kyc_service.documents.classes import DocumentClass, classify
 from kyc_service.documents.decipher import Deciphered
 from kyc_service.documents.found import finding, not_performed, note
 from kyc_service.documents.mrz import Format, Zone
-from kyc_service.documents.printed import Presence, date_on, dates, name_on, number_on
+from kyc_service.documents.printed import Presence, code_on, date_on, dates, name_on, number_on
 from kyc_service.documents.readings import Reading
 from kyc_service.domain.findings import Category, Finding, Outcome
 
@@ -44,6 +44,7 @@ def consistent(found: Deciphered, reading: Reading, others: Sequence[Reading]) -
     yield _birth(zone, lines)
     yield _noted("visual.given_names", name_on(lines, zone.given_names, truncated=zone.truncated), "DATA_NAME")
     yield _noted("visual.expiry", date_on(lines, zone.expiry), "DATA_EXPIRY")
+    yield _noted("visual.nationality", code_on(lines, zone.nationality), "DATA_NATIONALITY")
 
 
 def _back_alone(zone: Zone, reading: Reading) -> bool:

@@ -74,6 +74,12 @@ def number_on(lines: Sequence[str], number: str) -> Presence:
     return Presence.ABSENT
 
 
+def code_on(lines: Sequence[str], code: str) -> Presence:
+    """Whether the code of a state stands by itself somewhere; its name in words is not looked for."""
+    tokens = {plain(token) for line in lines for token in line.replace("/", " ").split()}
+    return Presence.FOUND if code and code in tokens else Presence.ABSENT
+
+
 def _different(one: str, other: str) -> int:
     """In how many places two numbers of the same length differ; a large number where the lengths do."""
     if len(one) != len(other) or len(one) < 6:

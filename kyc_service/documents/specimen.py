@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from kyc_service.documents.faults import EngineNotInstalled
 from kyc_service.documents.mrz import WRITERS, Format, Particulars
+from kyc_service.documents.transliteration import to_mrz
 
 try:
     from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -179,8 +180,8 @@ def _portrait(pen: ImageDraw.ImageDraw, left: int, top: int, width: int) -> None
 
 def _printed(pen: ImageDraw.ImageDraw, person: Particulars, width: int, top: int) -> None:
     rows = (
-        ("Surname", person.surname),
-        ("Given names", person.given_names),
+        ("Surname", _in_print(person.surname)),
+        ("Given names", _in_print(person.given_names)),
         ("Nationality", person.nationality),
         ("Date of birth", person.birth.strftime("%d %m %Y") if person.birth else "unknown"),
         ("Sex", person.sex or "X"),
@@ -192,6 +193,12 @@ def _printed(pen: ImageDraw.ImageDraw, person: Particulars, width: int, top: int
         y = top + index * step
         pen.text((width // 3, y), label, font=_font(width // 70), fill=LABEL)
         pen.text((width // 3, y + width // 65), value, font=_font(width // 50), fill=INK)
+
+
+def _in_print(name: str) -> str:
+    """*name* in the letters that the typeface has: a word with any other is written as in the zone."""
+    words = (word if word.isascii() else to_mrz(word).replace("<", "-") for word in name.split())
+    return " ".join(words)
 
 
 def _stamp(image: Image.Image, bottom: int) -> None:
@@ -227,7 +234,7 @@ def _ocrb(size: int) -> Font:
 
 
 def _font(size: int) -> Font:
-    """Pillow's own typeface, for everything that no machine reads; it knows Latin and Cyrillic letters."""
+    """Pillow's own typeface, for everything besides the zone; it knows the letters of ASCII."""
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow was built without FreeType
         raise EngineNotInstalled

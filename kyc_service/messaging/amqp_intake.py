@@ -180,7 +180,7 @@ class _Session:
             return await self._put_back(message)
         if answer.fate is Fate.FAILED and attempt < self._pace.attempts:
             await self._clerk.rest(self._clerk.pause(attempt))
-            return await message.nack(requeue=True)
+            return await message.reject(requeue=True)  # which is counted; since RabbitMQ 4.3 `nack` is not
         told = bool(message.reply_to) and bool(answer.body)
         if told:
             await self._tell(message, answer)

@@ -34,6 +34,7 @@ MARK = b"kyc/mark/v1\0"
 MARK_BYTES = 16
 CALLER = b"kyc/caller/v1\0"
 CALLER_BYTES = 16
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 KEY_SECONDS = 60.0  # how long another process's erasure may stay unnoticed if its notice is lost
 KEYS_AT_HAND = 10_000
 INDEX_KEYS_AT_HAND = 1_000
@@ -273,7 +274,7 @@ def _normalised(email: str) -> bytes:
 
 def _written(payload: Mapping[str, object]) -> bytes:
     try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _JSON.encode(payload)
     except (TypeError, ValueError) as error:
         # json's own message may quote the value; its class says enough
         raise UnusablePayload(f"The value to be sealed cannot be written as JSON: {type(error).__name__}.") from None

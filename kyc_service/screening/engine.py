@@ -51,11 +51,20 @@ class Scored:
 class Match:
     """An entry that somebody may be."""
 
-    entry_id: str
-    list_id: str
+    entry: Entry
     probability: float
     floor: Floor | None
     explanation: Explanation
+
+    @property
+    def entry_id(self) -> str:
+        """The entry's id at its publisher, behind the name of the source."""
+        return self.entry.id
+
+    @property
+    def list_id(self) -> str:
+        """The source that the entry is of."""
+        return self.entry.source
 
 
 def screen(index: Index, query: Query, *, threshold: float, model: Model | None = None) -> list[Match]:
@@ -63,8 +72,7 @@ def screen(index: Index, query: Query, *, threshold: float, model: Model | None 
     model = model or shipped_model()
     return [
         Match(
-            entry_id=(entry := index.entry(hit.entry)).id,
-            list_id=entry.source,
+            entry=(entry := index.entry(hit.entry)),
             probability=hit.probability,
             floor=hit.floor,
             explanation=explained(

@@ -94,8 +94,8 @@ class Appender:
         """Whether everybody has their outcome; a flock in which somebody was refused has not."""
         try:
             async with self._database.any() as connection:
-                document = Jsonb([_document(change) for change, _ in flock], dumps=to_json)
-                await connection.execute(APPEND, (document,), prepare=True)
+                flocks = Jsonb(_documents([change for change, _ in flock]), dumps=to_json)
+                await connection.execute(APPEND, (flocks,), prepare=True)
         except errors.Error as error:
             refusal = REFUSALS.get(error.sqlstate)
             if len(flock) > 1:
@@ -124,11 +124,17 @@ def _settle(flock: Sequence[Waiting], error: Exception | None) -> None:
             outcome.set_exception(error)
 
 
+def _documents(changes: Sequence[Change]) -> list[dict[str, object]]:
+    """The changes in the shape that the append function reads, those of a tenant together."""
+    by_tenant: dict[str, list[object]] = {}
+    for change in changes:
+        by_tenant.setdefault(change.tenant, []).append(_document(change))
+    return [{"tenant": tenant, "changes": by_tenant[tenant]} for tenant in sorted(by_tenant)]
+
+
 def _document(change: Change) -> dict[str, object]:
-    """The change in the shape that the append function reads."""
     key, answered, finished = change.key, change.answered, change.finished
     document: dict[str, object] = {
-        "tenant": change.tenant,
         "stream": change.stream,
         "expected": change.expected,
         "at": change.at.isoformat(),

@@ -33,6 +33,7 @@ HISTORY = """
     where tenant = %s and stream = %s
     order by version
 """
+# Each question is looked up by itself: joined, a plan that was made while the tables were small would read them whole.
 PREPARE = """
     select i.fingerprint, i.subject, i.entry, i.response, asked.subject,
            k.id, k.generation, k.kek_version, k.wrapped, k.destroyed_at,
@@ -40,8 +41,11 @@ PREPARE = """
     from rows from (
       jsonb_to_recordset(%(asked)s) as (client text, key text, subject uuid, files uuid[], now timestamptz)
     ) with ordinality as asked (client, key, subject, files, now, place)
-    left join idempotency i
-      on i.tenant = %(tenant)s and i.client = asked.client and i.key = asked.key and i.expires_at > asked.now
+    left join lateral (
+      select fingerprint, subject, entry, response from idempotency
+      where tenant = %(tenant)s and client = asked.client and key = asked.key and expires_at > asked.now
+      limit 1
+    ) i on true
     left join lateral (
       select id, generation, kek_version, wrapped, destroyed_at from keys
       where tenant = %(tenant)s and subject = asked.subject and class = 'cdd'

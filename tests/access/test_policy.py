@@ -38,15 +38,19 @@ ACTIONS = (
     "file.upload",
     "file.read",
     "file.download",
+    "screening.search",
+    "screening.read",
+    "screening.decide",
 )
 # Written by hand, and not read from the data: this is what the business agreed to.
 MATRIX = {
-    #              submit read list search amend history review upload meta download
-    "submitter": (1, 1, 1, 0, 1, 0, 0, 1, 1, 0),
-    "reader": (0, 1, 1, 0, 0, 0, 0, 0, 0, 0),
-    "reviewer": (0, 1, 1, 1, 0, 1, 1, 0, 1, 1),
-    "auditor": (0, 1, 1, 1, 0, 1, 0, 0, 1, 0),
-    "stranger": (0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    #              submit read list search amend history review upload meta download ask hits decide
+    "submitter": (1, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 0),
+    "reader": (0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    "reviewer": (0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0),
+    "compliance": (0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 1, 1, 1),
+    "auditor": (0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 1, 0),
+    "stranger": (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
 }
 ALLOWED = {(role, action) for role, row in MATRIX.items() for action, may in zip(ACTIONS, row, strict=True) if may}
 

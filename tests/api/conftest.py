@@ -19,7 +19,7 @@ Headers: TypeAlias = dict[str, str]
 Bearer: TypeAlias = Callable[..., Headers]
 Serving: TypeAlias = Callable[[Settings], AbstractContextManager[TestClient]]
 
-EVERY_ROLE = ("submitter", "reader", "reviewer", "auditor")
+EVERY_ROLE = ("submitter", "reader", "reviewer", "compliance", "auditor")
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import pytest
+from crowdpay_contracts import CommandType
 from starlette.routing import Route as Served
 from starlette.testclient import TestClient
 
 from kyc_service.access.policy import POLICIES
+from kyc_service.api.mailbox import COMMANDS
 from kyc_service.api.main import PUBLIC, ROUTES, create_app
 from kyc_service.api.routes import Route
 
@@ -25,7 +27,7 @@ def every(route: Route) -> str:
 
 def ask(client: TestClient, route: Route, **headers: str) -> Any:
     """The smallest request to *route*, about things that do not exist."""
-    path = route.path.format(application_id=uuid4(), file_id=uuid4())
+    path = route.path.format(application_id=uuid4(), file_id=uuid4(), hit_id=uuid4())
     return client.request(route.method, path, headers=headers)
 
 
@@ -58,8 +60,18 @@ def test_every_action_of_the_policy_belongs_to_one_route() -> None:
     known = json.loads((POLICIES / "data.json").read_text())["kyc"]["actions"]
     actions = [route.action for route in ROUTES]
     assert len(actions) == len(set(actions))
-    # Reading a file asks about a second action when the content is wanted, and not only what is known of it.
-    assert {*actions, "file.download"} == set(known)
+    # Reading a file asks about a second action when the content is wanted, and not only what is known of it; so does
+    # reading a history, before it tells of hits.
+    assert {*actions, "file.download", "screening.read"} == set(known)
+
+
+def test_every_command_by_message_asks_for_the_action_of_its_route() -> None:
+    actions = {(route.method, route.path): route.action for route in ROUTES}
+    assert {kind: action for kind, (action, _) in COMMANDS.items()} == {
+        CommandType.KYC_SUBMIT: actions["POST", "/v1/kyc/applications"],
+        CommandType.KYC_AMEND: actions["PATCH", "/v1/kyc/applications/{application_id}"],
+    }
+    assert set(COMMANDS) == set(CommandType)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=every)
@@ -106,6 +118,7 @@ def test_what_belongs_to_another_tenant_does_not_exist(
     file = api.post("/v1/kyc/files", content=picture, headers={"Content-Type": "image/jpeg"}).headers["location"]
     other = bearer(tenant="acme")
     verdict = {"decision": "approve", "reason": "CASE_REVIEW_APPROVED"}
+    decision = {"decision": "cleared", "reason": "SANCTIONS_OTHER_PERSON"}
     asked = [
         api.get(where, headers=other),
         api.get(where, headers={**other, "Prefer": "wait=1"}),
@@ -114,6 +127,7 @@ def test_what_belongs_to_another_tenant_does_not_exist(
         api.patch(where, json={}, headers={**other, "If-Match": '"v1", "v2"'}),
         api.get(f"{where}/history", headers=other),
         api.post(f"{where}/review", json=verdict, headers=other),
+        api.post(f"{where}/hits/{uuid4()}/decision", json=decision, headers=other),
         api.get(file, headers=other),
         api.get(file, headers={**other, "Accept": "application/json"}),
     ]

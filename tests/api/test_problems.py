@@ -232,7 +232,10 @@ def test_without_its_database_the_service_says_when_to_come_back(api: TestClient
     assert told(answer) == (503, "store_unavailable")
     assert answer.headers["retry-after"] == "2"
     ready = api.get("/readyz")
-    assert (ready.status_code, ready.json()) == (503, {"status": "unavailable", "checks": {"database": False}})
+    assert (ready.status_code, ready.json()) == (
+        503,
+        {"status": "unavailable", "checks": {"database": False}, "brokers": {}},
+    )
     assert api.get("/healthz").status_code == 200
     with psycopg.connect(dsn, dbname="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL("alter database {} allow_connections true").format(sql.Identifier(str(name))))

@@ -145,5 +145,7 @@ def test_terms_are_stored_in_full_so_that_a_replay_decides_alike() -> None:
         "completion",
         "answer",
         "screening",
+        "face_matching",
+        "keep_selfies",
     }
     assert {f.name for f in fields(Document)} == {"doc_type", "file_id", "issued_country", "uploaded"}

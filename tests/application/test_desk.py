@@ -105,7 +105,7 @@ async def test_another_tenant_finds_nothing(app: App, submit: Callable[..., Awai
     with pytest.raises(ApplicationNotFound):
         await app.desk.get("acme", application)
     with pytest.raises(ApplicationNotFound):
-        await app.desk.history("acme", application, details=True)
+        await app.desk.history("acme", application, lambda _: True)
     with pytest.raises(ApplicationNotFound):
         await app.desk.amend(LIVE, application, Amendment())
 
@@ -200,7 +200,7 @@ async def test_an_erased_person_is_a_tombstone_and_nothing_new_is_kept_about_the
     await erase(app, "sandbox", user, clock)
     seen = await app.desk.get("sandbox", view.snapshot.id)
     assert seen.person is None
-    assert [one.details for one in await app.desk.history("sandbox", view.snapshot.id, details=True)] == [None]
+    assert [one.details for one in await app.desk.history("sandbox", view.snapshot.id, lambda _: True)] == [None]
     with pytest.raises(AnswerErased):
         await app.desk.submit(caller, asked, keyed(b"same"))
     with pytest.raises(PersonErased):

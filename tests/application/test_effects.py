@@ -198,8 +198,8 @@ async def test_a_reviewer_decides_with_a_note_that_only_reviewers_read(
     await worked_off(app, application)
     verdict = Verdict(decision=ReviewDecision.APPROVE, reason="CASE_REVIEW_APPROVED", note="married last year")
     await app.desk.review(caller, application, verdict)
-    plain = await app.desk.history("sandbox", application, details=False)
-    detailed = await app.desk.history("sandbox", application, details=True)
+    plain = await app.desk.history("sandbox", application, lambda _: False)
+    detailed = await app.desk.history("sandbox", application, lambda _: True)
     assert {"note": "married last year"} not in [one.details for one in plain]
     assert {"note": "married last year"} in [one.details for one in detailed]
     with psycopg.connect(dsn) as superuser:

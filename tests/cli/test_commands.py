@@ -73,6 +73,7 @@ def test_production_names_everything_that_is_missing_one_a_line(kyc: Kyc, comman
         "KYC_JWT_PUBLIC_KEY_URL",
         "KYC_KEY_FILE",
         "KYC_BLOB_URL",
+        "KYC_WATCHLISTS",
     ]
 
 

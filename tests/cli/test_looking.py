@@ -129,6 +129,7 @@ def test_a_database_that_was_not_migrated_is_a_failure_in_production(
             "KYC_KEY_FILE": str(ring),
             "KYC_BLOB_URL": f"file://{tmp_path}/blobs",
             "KYC_JWT_PUBLIC_KEY_URL": "https://idp.example/jwks",
+            "KYC_WATCHLISTS": "us_ofac_sdn",
         }
         worker = kyc("worker", **given)
         before = findings(kyc("doctor", "-o", "json", **given))

@@ -241,3 +241,32 @@ def test_a_damaged_licence_is_never_put_right_in_silence() -> None:
 
 def test_a_line_that_begins_like_a_licence_of_no_state_is_none() -> None:
     assert found(("D1QQQ13AA000026181231MARTIN<<5",)) is None
+
+
+GLYPHS = st.builds(
+    Glyph,
+    character=st.sampled_from(ALPHABET),
+    likely=st.floats(0.2, 1),
+    doubts=st.lists(
+        st.builds(Doubt, character=st.sampled_from(ALPHABET), likely=st.floats(0.001, 0.4)), max_size=2
+    ).map(tuple),
+)
+
+
+@pytest.mark.long
+@given(zones(), st.data())
+@settings(deadline=None, max_examples=800)
+def test_whatever_a_reader_makes_of_a_zone_the_result_is_a_zone_or_none(
+    lines: tuple[str, ...], data: st.DataObject
+) -> None:
+    """Characters are swapped, doubted, lost and added."""
+    rows: list[Row] = []
+    for line in lines:
+        glyphs = list(row(line))
+        for _ in range(data.draw(st.integers(0, 3))):
+            at = data.draw(st.integers(0, len(glyphs) - 1))
+            glyphs[at : at + data.draw(st.integers(0, 1))] = data.draw(st.lists(GLYPHS, max_size=1))
+        rows.append(tuple(glyphs))
+    deciphered = decipher(rows)
+    assert deciphered is None or deciphered.zone == parse(deciphered.zone.lines)
+    assert deciphered is None or not deciphered.repaired or max(r for r, _ in deciphered.repaired) < len(lines)

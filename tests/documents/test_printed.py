@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_service.documents.printed import Presence, date_on, dates, name_on, number_on
+from kyc_service.documents.printed import Presence, code_on, date_on, dates, name_on, number_on
 
 PAGE = (
     "REPUBLIC OF UTOPIA",
@@ -93,3 +93,10 @@ def test_an_accent_that_was_overlooked_does_not_hide_a_name() -> None:
 
 def test_a_capital_i_that_was_taken_for_an_l_is_believed() -> None:
     assert name_on(["lvo"], "IVO") is Presence.FOUND
+
+
+def test_a_code_of_a_state_stands_by_itself() -> None:
+    assert code_on(["Nationality/NLD"], "NLD") is Presence.FOUND
+    assert code_on(["NLDX"], "NLD") is Presence.ABSENT
+    assert code_on(["D"], "D") is Presence.FOUND
+    assert code_on(["D"], "") is Presence.ABSENT

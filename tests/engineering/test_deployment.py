@@ -13,7 +13,7 @@ from kyc_service.settings import Settings
 
 Tree: TypeAlias = Mapping[str, Any]
 ONE_SHOTS = {"bucket", "keys", "migrate"}
-OURS = {"keys", "migrate", "api", "worker"}
+OURS = {"keys", "migrate", "api", "worker", "inbox"}
 MAKE_TARGET = re.compile(r"(?m)^([a-z]+):.*## ")
 
 
@@ -55,7 +55,7 @@ def test_everything_that_lasts_is_checked_and_everything_that_ends_is_not(compos
 
 def test_the_service_waits_for_a_healthy_database_and_for_the_migration(compose: Tree) -> None:
     assert compose["services"]["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}
-    for name in ("api", "worker"):
+    for name in ("api", "worker", "inbox"):
         waits = compose["services"][name]["depends_on"]
         assert waits["db"] == {"condition": "service_healthy"}
         for one_shot in ONE_SHOTS:
@@ -101,13 +101,14 @@ def test_every_variable_of_ours_in_the_containers_is_a_setting(compose: Tree, do
 def test_production_is_given_everything_that_it_demands_of_a_container(compose: Tree) -> None:
     given = compose["services"]["api"]["environment"]
     assert given["KYC_ENV"] == "production"
-    assert {"KYC_DB_DSN", "KYC_JWT_PUBLIC_KEY_URL", "KYC_KEY_FILE", "KYC_BLOB_URL"} <= set(given)
+    assert {"KYC_DB_DSN", "KYC_JWT_PUBLIC_KEY_URL", "KYC_KEY_FILE", "KYC_BLOB_URL", "KYC_WATCHLISTS"} <= set(given)
 
 
 def test_every_command_of_a_container_exists(compose: Tree, dockerfile: str) -> None:
-    called = [service["command"][0] for name, service in compose["services"].items() if name in ("migrate", "worker")]
+    roles = ("migrate", "worker", "inbox")
+    called = [service["command"][0] for name, service in compose["services"].items() if name in roles]
     called += re.findall(r'(?m)^CMD \["(\w+)"', dockerfile)
-    assert len(called) == 3
+    assert len(called) == 4
     assert set(called) <= set(COMMANDS)
 
 

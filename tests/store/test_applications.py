@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from kyc_service.application.handle import StaleVersion, Task, handle
+from kyc_service.application.handle import Handled, StaleVersion, Task, handle
 from kyc_service.application.ids import new_id
 from kyc_service.application.keys import DataClass, Owner, StoredKey
 from kyc_service.application.ports import (
@@ -34,6 +34,7 @@ from kyc_service.domain.application import (
 )
 from kyc_service.domain.findings import Verdict
 from kyc_service.store.applications import Applications, Page
+from kyc_service.store.audit import Audit, verify
 from kyc_service.store.database import Database
 from kyc_service.store.orders import Orders
 
@@ -230,6 +231,33 @@ async def test_an_answer_is_forgotten_after_its_time(
     later = now + timedelta(hours=2)
     assert (await applications.prepare("t", "c", "k", uuid4(), [], later)).remembered is None
     await handle(applications, keyed(later), later, fresh=True)
+
+
+async def test_a_flock_of_new_and_old_applications_of_two_tenants_is_committed_whole(
+    database: Database,
+    applications: Applications,
+    submission: SubmitApplication,
+    task: Callable[..., Task],
+    now: datetime,
+) -> None:
+    def submitted(stream: UUID, tenant: str) -> Task:
+        return task(replace(submission, person=Sealed(entry=new_id(), box=b"x")), stream, tenant=tenant)
+
+    old = [(new_id(), tenant) for tenant in ("t", "u") for _ in range(5)]
+    for stream, tenant in old:
+        await handle(applications, submitted(stream, tenant), now, fresh=True)
+    new = [(new_id(), tenant) for tenant in ("t", "u") for _ in range(5)]
+    refused = (old[0][0], "u")  # of another tenant, so it brings the flock down, and then only itself
+    outcomes = await asyncio.gather(
+        *(handle(applications, task(CLEAR, stream, tenant=tenant), now) for stream, tenant in old),
+        *(handle(applications, submitted(stream, tenant), now, fresh=True) for stream, tenant in new),
+        handle(applications, submitted(*refused), now, fresh=True),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes.pop(), VersionConflict)
+    loaded = [await applications.load(tenant, stream) for stream, tenant in (*old, *new)]
+    assert loaded == [outcome.snapshot for outcome in outcomes if isinstance(outcome, Handled)]
+    assert await verify(database) == Audit(streams=20, events=10 * 4 + 10 * 2, breaks=())
 
 
 async def test_who_asks_together_gets_the_answer_of_nobody_else(

@@ -17,6 +17,7 @@ TITLES = (
     "Every vendor of the route is down",
     "The first vendor is down, and the standby verifies",
     "A document that was never uploaded",
+    "Somebody whom a sanctions list means",
 )
 
 
@@ -62,11 +63,14 @@ def test_every_application_ends_as_it_must(tmp_path: Path) -> None:
         ["ROLLED_BACK"],
         ["VERIFIED"],
         ["VERIFIED"],
+        ["REJECTED"],
     ]
     assert types(told[TITLES[0]]) == [
         "ApplicationSubmitted KYC_CREATED",
         "VerificationStarted",
         "CheckAnswered",
+        "ScreeningStarted",
+        "PersonScreened",
         "ApplicationVerified KYC_VERIFIED",
     ]
     assert types(told[TITLES[1]])[-1] == "ApplicationRejected KYC_REJECTED"
@@ -90,7 +94,7 @@ def test_it_fails_when_a_picture_is_not_really_read(tmp_path: Path) -> None:
     done = demo(tmp_path, "--ci", KYC_DOCUMENT_ROUTE="simulated")
     assert done.returncode == 1
     assert done.stdout.count("✗") == 3
-    assert "3 of 6 ended otherwise than they must." in done.stdout
+    assert "3 of 7 ended otherwise than they must." in done.stdout
 
 
 def test_a_demo_that_cannot_start_says_why_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:

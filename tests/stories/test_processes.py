@@ -121,3 +121,13 @@ def test_ctrl_c_stops_the_service(start: Start) -> None:
     while service.running():
         pass
     assert service.stop() == 0
+
+
+def test_a_server_that_is_stopped_lets_the_listeners_of_the_feed_go(start: Start, bearer: Mapping[str, str]) -> None:
+    service = start("serve", "--no-worker", serving=True)
+    headers = {**bearer, "Accept": "text/event-stream"}
+    with httpx2.stream("GET", f"{service.url}/v1/kyc/events", headers=headers, timeout=20) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 2000"
+        assert service.stop(10) == 0  # an open answer would hold it for as long as requests may take to finish
+        assert all(line == "" or line.startswith((":", "id:")) for line in lines)

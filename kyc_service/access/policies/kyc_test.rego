@@ -30,12 +30,27 @@ test_only_a_reviewer_opens_document_contents if {
 }
 
 test_an_auditor_changes_nothing if {
-	changing := {"application.submit", "application.amend", "application.review", "file.upload"}
+	changing := {
+		"application.submit",
+		"application.amend",
+		"application.review",
+		"file.upload",
+		"screening.decide",
+	}
 	done := {action |
 		some action in changing
 		authz.allow with input as asked(["auditor"], action)
 	}
 	count(done) == 0
+}
+
+test_whoever_reviews_documents_does_not_decide_hits if {
+	authz.decision == no("role_missing") with input as asked(["reviewer"], "screening.decide")
+	authz.decision == no("role_missing") with input as asked(["compliance"], "application.review")
+}
+
+test_who_submits_learns_of_no_hit if {
+	authz.decision == no("role_missing") with input as asked(["submitter", "reader"], "screening.read")
 }
 
 test_a_subscriber_learns_what_happened_and_nothing_else if {

@@ -1,10 +1,10 @@
 """The envelope of every event: CloudEvents 1.0, structured mode, one model per type."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self, TypeAlias, assert_never
+from typing import Annotated, Literal, Self, TypeAlias, TypeVar, assert_never
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -17,6 +17,8 @@ from crowdpay_contracts.events import (
     KycSagaRollback,
     Payload,
 )
+
+E = TypeVar("E")
 
 TOPIC = "kyc.events"
 MEDIA_TYPE = "application/cloudevents+json"
@@ -115,22 +117,46 @@ def envelop(
 ) -> KycEvent:
     """*data* in its envelope. `position` is its place in the log; its application is the partition."""
     return KYC_EVENT.validate_python(
-        {
-            "specversion": "1.0",
-            "id": str(id),
-            "source": source,
-            "type": type_of(data),
-            "subject": data.application_id,
-            "time": time,
-            "datacontenttype": "application/json",
-            "dataschema": f"{SCHEMA_BASE}{type(data).__name__}.json",
-            "sequence": sequence_of(position),
-            "partitionkey": str(data.application_id),
-            "tenantid": tenant,
-            "traceparent": traceparent,
-            "data": data,
-        }
+        attributes(
+            data,
+            kind=type_of(data),
+            id=id,
+            source=source,
+            time=time,
+            position=position,
+            tenant=tenant,
+            traceparent=traceparent,
+        )
     )
+
+
+def attributes(
+    data: Payload,
+    *,
+    kind: str,
+    id: UUID,  # noqa: A002  the attribute's name in CloudEvents
+    source: str,
+    time: datetime,
+    position: int,
+    tenant: str,
+    traceparent: str | None,
+) -> Mapping[str, object]:
+    """The envelope around *data*, by CloudEvents' own names."""
+    return {
+        "specversion": "1.0",
+        "id": str(id),
+        "source": source,
+        "type": kind,
+        "subject": data.application_id,
+        "time": time,
+        "datacontenttype": "application/json",
+        "dataschema": f"{SCHEMA_BASE}{type(data).__name__}.json",
+        "sequence": sequence_of(position),
+        "partitionkey": str(data.application_id),
+        "tenantid": tenant,
+        "traceparent": traceparent,
+        "data": data,
+    }
 
 
 def type_of(data: KycPayload) -> EventType:
@@ -155,7 +181,7 @@ def sequence_of(position: int) -> str:
     return f"{position:0{SEQUENCE_DIGITS}d}"
 
 
-def encode_event(event: KycEvent) -> bytes:
+def encode_event(event: CloudEvent) -> bytes:
     """*event* as the body of a message of type `MEDIA_TYPE`."""
     return event.model_dump_json(exclude={"traceparent"} if event.traceparent is None else None).encode()
 
@@ -165,15 +191,26 @@ def parse_event(message: bytes | Mapping[str, object]) -> KycEvent:
 
     The error says where a message is wrong and never repeats what stood there.
     """
+    return parsed(message, frozenset(EventType), KYC_EVENT.validate_python)
+
+
+def parsed(
+    message: bytes | Mapping[str, object], known: Container[str], read: Callable[[Mapping[str, object]], E]
+) -> E:
+    """The event in *message*, if its type is one of the *known*.
+
+    Raises:
+        UnknownEventType, InvalidEvent
+    """
     content = _object_in(message) if isinstance(message, bytes) else message
     kind = content.get("type")
-    if isinstance(kind, str) and kind not in list(EventType):
+    if isinstance(kind, str) and kind not in known:
         raise UnknownEventType("an event of a type that this version of the contract does not know")
     try:
-        return KYC_EVENT.validate_python(content)
+        return read(content)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'][1:]) or 'event'}: {fault['type']}"
+            f"{'.'.join(str(part) for part in fault['loc'] if part != kind) or 'event'}: {fault['type']}"
             for fault in error.errors(include_input=False, include_url=False)
         )
     raise InvalidEvent(f"not an event of this contract: {faults}")

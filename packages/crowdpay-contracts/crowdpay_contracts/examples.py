@@ -17,6 +17,7 @@ from crowdpay_contracts.events import (
     KycPayload,
     KycSagaRollback,
 )
+from crowdpay_contracts.internal import KycScreeningAlert, Occasion, ScreenedList, envelop_alert
 
 APPLICATION = UUID("018f3c1e-6f1b-7c3a-9d2e-5b8a4f6c7d10")
 USER = UUID("6b1f0c52-4a5e-4f0e-8f0a-2c9d7e1b3a44")
@@ -95,6 +96,22 @@ EVENTS: tuple[KycEvent, ...] = (
     _published(ROLLBACK, ENDED, "018f3c1f-0f42-7000-8000-000000000004", 59),
 )
 
+ALERT = KycScreeningAlert(
+    application_id=APPLICATION,
+    user_id=USER,
+    raised_at=ENDED,
+    occasion=Occasion.ONBOARDING,
+    hits=(UUID("7f0c6d8e-0d5a-5a0e-9a57-5a1f5b7f9f10"),),
+    lists=(ScreenedList(list="us_ofac_sdn", version="12"),),
+)
+ALERTED = envelop_alert(
+    ALERT,
+    id=UUID("018f3c1f-0f42-7000-8000-000000000005"),
+    source="/kyc/eu-west",
+    time=ENDED,
+    position=60,
+    tenant="acme",
+)
 SUBMIT = submit_command(
     {
         "user_id": str(USER),

@@ -20,6 +20,7 @@ from crowdpay_contracts.events import (
     KycApplicationVerified,
     KycSagaRollback,
 )
+from crowdpay_contracts.internal import KycScreeningAlert, KycScreeningAlerted
 
 Schema: TypeAlias = dict[str, object]
 
@@ -34,6 +35,8 @@ MODELS: Mapping[str, Callable[[], Schema]] = {
     "KycApplicationRejected": TypeAdapter(KycApplicationRejected).json_schema,
     "KycSagaRollback": TypeAdapter(KycSagaRollback).json_schema,
     "KycEvent": TypeAdapter(KycEvent).json_schema,
+    "KycScreeningAlert": TypeAdapter(KycScreeningAlert).json_schema,
+    "KycScreeningAlerted": TypeAdapter(KycScreeningAlerted).json_schema,
     "KycCommand": TypeAdapter(KycCommand).json_schema,
 }
 
@@ -46,6 +49,8 @@ EXAMPLES: Mapping[str, Sequence[object]] = {
     "KycApplicationRejected": [examples.REJECTED.model_dump(mode="json")],
     "KycSagaRollback": [examples.ROLLBACK.model_dump(mode="json")],
     "KycEvent": [event.model_dump(mode="json") for event in examples.EVENTS],
+    "KycScreeningAlert": [examples.ALERT.model_dump(mode="json")],
+    "KycScreeningAlerted": [examples.ALERTED.model_dump(mode="json")],
     "KycCommand": [json.loads(encode_command(command)) for command in examples.COMMANDS],
 }
 

@@ -1,10 +1,10 @@
-"""Keyed marks by which a document is recognised that somebody else has shown."""
+"""The append, table by table for all the changes that fly together."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0008_marks"
+revision = "0008_flock"
 down_revision = "0007_monitoring"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,156 @@
+"""The lists in the life of an application, on a real database; what the lists say is given by the tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from kyc_service.application.desk import Announced, Caller, HitVerdict, Submission, Verdict, View
+from kyc_service.application.ports import Identity, Possible, Screened, ScreeningUnavailable
+from kyc_service.bootstrap import App, build
+from kyc_service.domain.application import (
+    ApplicationVerified,
+    Awaiting,
+    HitNotFound,
+    HitsUndecided,
+    PersonScreened,
+    ReviewDecision,
+    Status,
+)
+from kyc_service.domain.clearance import Basis, HitDecision, ListVersion
+from kyc_service.settings import Settings
+
+from .test_effects import worked_off
+
+BASIS = Basis(engine="test", lists=(ListVersion(list="sdn", version="7"),), review_from=0.5)
+PERSON = {"given_names": "Wanted", "family_name": "Person", "birth_date": "1960-01-02", "nationality": "NL"}
+
+
+class Lists:
+    """Lists of which the tests say what they hold."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Possible] = {}
+        self.missing = False
+        self.asked: list[Sequence[Identity]] = []
+        self.asked_often = asyncio.Event()
+
+    def name(self, name: str, entry: str = "sdn:1", facts: str = "f") -> None:
+        self.wanted[name] = Possible(
+            list="sdn", entry=entry, probability=0.8, facts=facts, explanation={"name": f"like {name}"}
+        )
+
+    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
+        self.asked.append(identities)
+        if len(self.asked) > 5:
+            self.asked_often.set()
+        if self.missing:
+            raise ScreeningUnavailable
+        assert review_from == 0.5
+        found = [self.wanted[one.name] for one in identities if one.name in self.wanted]
+        return Screened(basis=BASIS, possible=tuple(found))
+
+
+@pytest.fixture
+def lists() -> Lists:
+    return Lists()
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: Callable[[], datetime], lists: Lists) -> AsyncIterator[App]:
+    async with build(settings, clock=clock, screener=lists) as app:
+        yield app
+
+
+@pytest.fixture
+def submit(app: App, caller: Caller) -> Callable[..., Awaitable[UUID]]:
+    async def submit(applicant: dict[str, object] | None = None) -> UUID:
+        document = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
+        submission = Submission(user_id=uuid4(), email="anna@example.com", documents=(document,), applicant=applicant)
+        view = await app.desk.submit(caller, submission)
+        assert isinstance(view, View)
+        return view.snapshot.id
+
+    return submit
+
+
+Submit = Callable[..., Awaitable[UUID]]
+
+
+async def test_a_person_is_asked_about_by_document_and_declaration_and_verified_when_nothing_is_found(
+    app: App, submit: Submit, lists: Lists
+) -> None:
+    application = await submit(PERSON)
+    assert await worked_off(app, application) == (Status.VERIFIED, None)
+    assert [[(one.source, one.name) for one in asked] for asked in lists.asked] == [
+        [("document", "SIMULATED SPECIMEN"), ("declared", "Wanted Person")]
+    ]
+    events = [one.event for one in await app.applications.history("sandbox", application)]
+    assert [one.screening for one in events if isinstance(one, ApplicationVerified)] == [BASIS]
+
+
+async def test_a_possible_hit_awaits_a_decision_and_the_log_holds_no_name(
+    app: App, submit: Submit, lists: Lists, caller: Caller
+) -> None:
+    lists.name("Wanted Person")
+    application = await submit(PERSON)
+    assert await worked_off(app, application) == (Status.IN_PROGRESS, Awaiting.REVIEW)
+    events = [one.event for one in await app.applications.history("sandbox", application)]
+    (screened,) = [one for one in events if isinstance(one, PersonScreened)]
+    (hit,) = screened.hits
+    assert (hit.list, hit.entry, hit.probability) == ("sdn", "sdn:1", 0.8)
+    assert "Wanted" not in repr(events)
+    opened = await app.desk.history("sandbox", application, lambda event: isinstance(event, PersonScreened))
+    (details,) = [one.details for one in opened if one.details]
+    assert details["hits"] == {str(hit.id): {"name": "like Wanted Person"}}
+    with pytest.raises(HitsUndecided):
+        await app.desk.review(
+            caller,
+            application,
+            Verdict(decision=ReviewDecision.APPROVE, reason="CASE_REVIEW_APPROVED", note=None),
+        )
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"), [(HitDecision.CLEARED, Status.VERIFIED), (HitDecision.CONFIRMED, Status.REJECTED)]
+)
+async def test_a_decided_hit_ends_the_application(
+    app: App, submit: Submit, lists: Lists, caller: Caller, decision: HitDecision, status: Status
+) -> None:
+    lists.name("Wanted Person")
+    application = await submit(PERSON)
+    await worked_off(app, application)
+    found = await app.applications.load("sandbox", application)
+    assert found
+    assert found.state.clearance
+    (hit,) = found.state.clearance.hits
+    verdict = HitVerdict(hit=hit.id, decision=decision, reason="SANCTIONS_OTHER_PERSON", note="Born later.")
+    view = await app.desk.decide_hit(caller, application, verdict)
+    assert isinstance(view, View)
+    assert view.snapshot.state.status is status
+    again = await app.desk.decide_hit(caller, application, verdict)
+    assert isinstance(again, View)
+    assert again.snapshot.version == view.snapshot.version
+    with pytest.raises(HitNotFound):
+        await app.desk.decide_hit(
+            caller,
+            application,
+            HitVerdict(hit=uuid4(), decision=decision, reason="SANCTIONS_OTHER_PERSON", note=None),
+        )
+
+
+async def test_whoever_the_lists_cannot_be_asked_about_waits_and_is_never_given_up(
+    app: App, submit: Submit, lists: Lists
+) -> None:
+    lists.missing = True
+    application = await submit(PERSON)
+    work = asyncio.create_task(worked_off(app, application))
+    await lists.asked_often.wait()
+    assert len(lists.asked) > app.settings.max_retries + 1
+    found = await app.applications.load("sandbox", application)
+    assert found
+    assert (found.state.status, found.state.awaiting) == (Status.IN_PROGRESS, Awaiting.CHECKS)
+    lists.missing = False
+    assert await work == (Status.VERIFIED, None)
