@@ -6,9 +6,11 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from importlib.util import find_spec
 from uuid import uuid4
 
+from kyc_service.application.effects import utc_now
 from kyc_service.application.files import ScannerUnavailable
 from kyc_service.application.keys import DataClass, Owner
 from kyc_service.bootstrap import App, build, refusals, scanner
@@ -25,6 +27,7 @@ ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr", "pypdfium2", "pi_hei
 ALSO_KNOWN = frozenset({"KYC_PG_BIN", "KYC_PG_USER", "KYC_TEST_DSN", "KYC_API_URL"})
 PORT = 8180
 OLDEST_POSTGRES = 150000
+LATE = timedelta(minutes=1)
 
 
 @record
@@ -168,6 +171,19 @@ async def _orders(app: App) -> Finding:
     return fine("orders", why)
 
 
+async def _brokers(app: App) -> Finding:
+    """How far each broker was told; that it answers is the relay's business, which tries again by itself."""
+    backlogs = await app.backlogs()
+    if not backlogs:
+        return fine("brokers", "none; the log keeps every event")
+    why = "; ".join(f"{name}: {one.behind} events behind, {one.unrouted} unrouted" for name, one in backlogs.items())
+    late = [one.oldest for one in backlogs.values() if one.oldest and utc_now() - one.oldest > LATE]
+    if late or any(one.unrouted for one in backlogs.values()):
+        cure = "see that `kyc relay` runs and what it logs; docs/relay.md tells about unrouted events"
+        return Finding(what="brokers", state="warn", why=why, cure=cure)
+    return fine("brokers", why)
+
+
 async def _blobs(app: App) -> Finding:
     """A file of our own goes in, comes out and is removed; its key is never stored anywhere."""
     settings = app.settings
@@ -216,4 +232,4 @@ async def _tokens(app: App) -> Finding:
     return Finding(what="tokens", state="warn", why="development tokens are trusted", cure=cure)
 
 
-LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _blobs, _scanner, _tokens)
+LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _brokers, _blobs, _scanner, _tokens)

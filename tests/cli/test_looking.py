@@ -73,7 +73,7 @@ def test_a_developers_machine_is_well_but_for_the_tokens(kyc: Kyc) -> None:
     assert {what for what, (state, *_) in found.items() if state != "ok"} == {"tokens"}
     assert set(found) == {
         *("python", "settings", "engine", "key file", "port"),
-        *("database", "migrations", "orders", "documents", "scanner", "tokens"),
+        *("database", "migrations", "orders", "brokers", "documents", "scanner", "tokens"),
     }
     assert result.exit_code == 3
     assert "→ set KYC_JWT_PUBLIC_KEY_URL" in kyc("doctor").stdout

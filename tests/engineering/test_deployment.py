@@ -13,7 +13,7 @@ from kyc_service.settings import Settings
 
 Tree: TypeAlias = Mapping[str, Any]
 ONE_SHOTS = {"bucket", "keys", "migrate"}
-OURS = {"keys", "migrate", "api", "worker", "inbox"}
+OURS = {"keys", "migrate", "api", "worker", "relay", "inbox"}
 MAKE_TARGET = re.compile(r"(?m)^([a-z]+):.*## ")
 
 
@@ -55,7 +55,7 @@ def test_everything_that_lasts_is_checked_and_everything_that_ends_is_not(compos
 
 def test_the_service_waits_for_a_healthy_database_and_for_the_migration(compose: Tree) -> None:
     assert compose["services"]["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}
-    for name in ("api", "worker", "inbox"):
+    for name in ("api", "worker", "relay", "inbox"):
         waits = compose["services"][name]["depends_on"]
         assert waits["db"] == {"condition": "service_healthy"}
         for one_shot in ONE_SHOTS:
@@ -105,10 +105,10 @@ def test_production_is_given_everything_that_it_demands_of_a_container(compose: 
 
 
 def test_every_command_of_a_container_exists(compose: Tree, dockerfile: str) -> None:
-    roles = ("migrate", "worker", "inbox")
+    roles = ("migrate", "worker", "relay", "inbox")
     called = [service["command"][0] for name, service in compose["services"].items() if name in roles]
     called += re.findall(r'(?m)^CMD \["(\w+)"', dockerfile)
-    assert len(called) == 4
+    assert len(called) == 5
     assert set(called) <= set(COMMANDS)
 
 
