@@ -11,6 +11,7 @@ except ImportError as error:  # the `engine` extra is not installed
     raise EngineNotInstalled from error
 
 KINDS = {zxingcpp.BarcodeFormat.PDF417: "PDF417", zxingcpp.BarcodeFormat.QRCode: "QR"}
+FORMATS = zxingcpp.barcode_formats_from_str("PDF417,QRCode")
 MOST = 8
 LONGEST = 4096
 ASLANT = (0.0, 4.0, -4.0)  # degrees: the rows of a PDF417 must lie level
@@ -21,7 +22,7 @@ def find(pixels: Pixels) -> tuple[Barcode, ...]:
     grey = pixels_of(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
     for degrees in ASLANT:
         turned = _turned(grey, degrees) if degrees else grey
-        found = zxingcpp.read_barcodes(turned, formats=tuple(KINDS))
+        found = zxingcpp.read_barcodes(turned, formats=FORMATS)
         if found:
             return tuple(
                 Barcode(kind=KINDS[one.format], text=bytes(one.bytes)[:LONGEST].decode("latin-1"), box=_box(one))
