@@ -223,7 +223,7 @@ def _misread(line: str, chance: random.Random) -> str:
 
 
 async def run(count: int, whole: int, seed: int, keep: Path | None = None) -> Sequence[tuple[str, Tally]]:
-    """*count* files through the opening reader, *whole* through the whole engine, and as many zones and barcodes as files."""
+    """*count* files through the opening reader, *whole* through the whole engine, and *count* zones and barcodes."""
     async with EnginePool(command=OPENER) as pool:
         opening = await files(pool, count, seed, keep)
     async with EnginePool() as pool:
