@@ -5,25 +5,33 @@
 
 Each measurement is a row of MEASUREMENTS: a name, a goal, and a function that returns ratios or megabytes. The floor is
 libsodium called directly through PyNaCl with the same chunks; both sides take turns, and the median of the rounds
-counts, because the machine is shared. Memory is measured in a process of its own.
+counts, because the machine is shared. Memory is measured in a process of its own: of the bare store, and of the whole
+service, which gets the file over HTTP.
 """
 
 import asyncio
+import contextlib
+import http.client
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 from nacl.bindings import crypto_aead_aes256gcm_decrypt, crypto_aead_aes256gcm_encrypt
 
+from kyc_service.access.development import DevelopmentIssuer
 from kyc_service.domain.record import record
 from kyc_service.privacy.blobs import BlobStore, Opener, S3Options, Sealer, open_blob_store
 from kyc_service.privacy.sealing import DataKey
+from kyc_service.settings import Settings
+from kyc_service.store.embedded import discard
 
 MIB = 1024 * 1024
 CHUNK = 64 * 1024
@@ -144,10 +152,79 @@ def memory() -> list[Result]:
     ]
 
 
+def upload() -> list[Result]:
+    """What a file of 200 MiB adds to a service that takes it in over HTTP."""
+    with tempfile.TemporaryDirectory(prefix="kyc-bench-") as home, served(Path(home)) as (process, port, token):
+        _post(port, token, CHUNK)  # whatever the first upload loads
+        before = _status_mib(process.pid, "VmRSS")
+        Path(f"/proc/{process.pid}/clear_refs").write_text("5", encoding="ascii")  # the peak is counted from here on
+        begin = time.perf_counter()
+        _post(port, token, STREAMED)
+        seconds = time.perf_counter() - begin
+        grown = _status_mib(process.pid, "VmHWM") - before
+    return [
+        Result(
+            what="memory for 200 MiB over HTTP",
+            figure=grown,
+            unit="MiB",
+            goal="< 32",
+            reached=grown < 32,
+            detail=f"of {before:.0f} MiB, in at {STREAMED / seconds / 1e6:.0f} MB/s",
+        )
+    ]
+
+
+@contextlib.contextmanager
+def served(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+    """A service of its own with the settings of development, but for the size of a file: the process, port, a token."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    given = {"KYC_STATE_DIR": str(home), "KYC_MAX_FILE_BYTES": str(STREAMED), "KYC_INLINE_WORKER": "false"}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("KYC_")}
+    command = [sys.executable, "-m", "kyc_service.cli.main", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, env={**ours, **given}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        issuer = DevelopmentIssuer(Settings(_env_file=None, state_dir=home))
+        yield process, port, issuer.issue("sandbox", ["submitter"], "bench", "bench", timedelta(hours=1))
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+        discard(home)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise SystemExit("the service did not start")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise SystemExit("the service did not answer")
+
+
+def _post(port: int, token: str, size: int) -> None:
+    """Upload something of *size* bytes that begins as a JPEG."""
+    first, piece = b"\xff\xd8\xff" + bytes(CHUNK - 3), bytes(CHUNK)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+    connection.request(
+        "POST",
+        "/v1/kyc/files",
+        body=(piece if number else first for number in range(size // CHUNK)),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "image/jpeg", "Content-Length": str(size)},
+    )
+    answer = connection.getresponse()
+    if answer.status != http.HTTPStatus.CREATED:
+        raise SystemExit(f"the upload was answered with {answer.status}: {answer.read()!r}")
+    connection.close()
+
+
 MEASUREMENTS: dict[str, Callable[[], list[Result]]] = {
     "encryption": encryption,
     "decryption": decryption,
     "memory": memory,
+    "upload": upload,
 }
 
 
@@ -155,10 +232,10 @@ def _cut(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def _peak_mib() -> float:
-    """The largest memory that this process ever had resident."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+def _status_mib(process: int | str, name: str) -> float:
+    """What the kernel counts of a process: `VmRSS` is its resident memory, `VmHWM` the most that this ever was."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name)) / 1024
 
 
 async def _stream_once(store: BlobStore, size: int) -> tuple[float, float]:
@@ -184,9 +261,9 @@ async def _stream() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = open_blob_store(None, Path(folder) / "blobs", S3Options())
         await _stream_once(store, CHUNK)
-        before = _peak_mib()
+        before = _status_mib("self", "VmHWM")
         put, got = await _stream_once(store, STREAMED)
-        print(_peak_mib() - before, put, got)
+        print(_status_mib("self", "VmHWM") - before, put, got)
 
 
 def main(names: list[str]) -> int:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from kyc_service.application.ports import Recorded
 from kyc_service.domain.application import (
+    AlertRaised,
     ApplicationAmended,
     ApplicationRejected,
     ApplicationRolledBack,
@@ -13,11 +14,14 @@ from kyc_service.domain.application import (
     Document,
     Event,
     HistoryBroken,
+    PersonScreened,
 )
 from kyc_service.domain.record import record
 
-# Broadcast as KYC_CREATED, KYC_VERIFIED, KYC_REJECTED and KYC_ROLLBACK; everything else stays in the log.
+# Broadcast as KYC_CREATED, KYC_VERIFIED, KYC_REJECTED and KYC_ROLLBACK; nearly everything else stays in the log.
 PUBLISHED: tuple[type, ...] = (ApplicationSubmitted, ApplicationVerified, ApplicationRejected, ApplicationRolledBack)
+# Told the compliance desk alone, as KYC_SCREENING_ALERT.
+CONFIDED: tuple[type, ...] = (PersonScreened, AlertRaised)
 # The only events that say of whom and of which documents an application is.
 FOUNDING: tuple[type, ...] = (ApplicationSubmitted, ApplicationAmended)
 

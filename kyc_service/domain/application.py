@@ -404,7 +404,7 @@ class ScreeningStarted:
 
 @record
 class PersonScreened:
-    """The lists were asked; no hits is an answer too."""
+    """The lists were asked; no hits is an answer too, and a hit that was decided before still is."""
 
     basis: Basis
     hits: tuple[Hit, ...]
@@ -743,7 +743,8 @@ def _screening(state: Application, number: int) -> bool:
 def _screen(command: RecordScreening, state: Application) -> Sequence[Event]:
     if not _screening(state, command.round):
         return []
-    screened = PersonScreened(basis=command.basis, hits=command.hits, findings=command.findings)
+    known = screened_again(state.clearance, command.basis, command.hits)
+    screened = PersonScreened(basis=command.basis, hits=known.hits, findings=command.findings)
     after = evolve(state, screened)
     return [screened, *_weighed(after)]
 
@@ -912,9 +913,7 @@ def evolve(state: State, event: Event) -> Application:
         case ScreeningStarted():
             return replace(state, awaiting=Awaiting.CHECKS, screening=True)
         case PersonScreened(basis=basis, hits=hits):
-            return replace(
-                state, screening=False, screened=state.round, clearance=screened_again(state.clearance, basis, hits)
-            )
+            return replace(state, screening=False, screened=state.round, clearance=Clearance(basis=basis, hits=hits))
         case AlertRaised(basis=basis, hits=hits):
             return replace(state, clearance=alerted(state.clearance, basis, hits))
         case HitDecided(hit=hit, decision=decision):

@@ -2,7 +2,7 @@
 
 The topology is declared at each connection: a durable topic exchange `kyc.events`, whose routing key is the type of the
 event, and behind it the alternate exchange `kyc.events.unrouted` with a durable quorum queue of the same name, where
-whatever matched no binding stays until somebody takes it. docs/relay.md has the details.
+whatever matched no binding stays until somebody takes it; and the same for `kyc.internal`. docs/relay.md tells more.
 """
 
 import asyncio
@@ -28,9 +28,12 @@ from aiormq.exceptions import ChannelAccessRefused
 from crowdpay_contracts.envelope import MEDIA_TYPE, TOPIC
 from pamqp.commands import Basic
 
-from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable, Message
+from kyc_service.messaging.publisher import TOPICS, BrokerRefused, BrokerUnavailable, Message
 
 UNROUTED = f"{TOPIC}.unrouted"
+# Each exchange and the one behind it: what is for the compliance desk alone stays apart there too.
+EXCHANGES = {topic: f"{topic}.unrouted" for topic in TOPICS}
+NAMES = ", ".join((*EXCHANGES, *EXCHANGES.values()))
 PERSISTENT = 2
 PATIENCE = 30.0  # seconds in which everything of one window must be confirmed; a blocked broker is an unavailable one
 
@@ -71,20 +74,20 @@ async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
 
 async def _declare(channel: AbstractChannel) -> None:
     try:
-        unrouted = await channel.declare_exchange(UNROUTED, ExchangeType.FANOUT, durable=True)
-        queue = await channel.declare_queue(UNROUTED, durable=True, arguments={"x-queue-type": "quorum"})
-        await queue.bind(unrouted)
-        await channel.declare_exchange(
-            TOPIC, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": UNROUTED}
-        )
+        for topic, name in EXCHANGES.items():
+            unrouted = await channel.declare_exchange(name, ExchangeType.FANOUT, durable=True)
+            queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+            await queue.bind(unrouted)
+            await channel.declare_exchange(
+                topic, ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": name}
+            )
     except ChannelPreconditionFailed as error:
         raise BrokerRefused(
-            f"RabbitMQ has an exchange or queue {TOPIC} or {UNROUTED} of another kind: delete it, or declare it as"
-            " docs/relay.md says."
+            f"RabbitMQ has {NAMES} of another kind: delete what differs, or declare it as docs/relay.md says."
         ) from error
     except (ChannelAccessRefused, ChannelNotFoundEntity) as error:
         raise BrokerRefused(
-            f"RabbitMQ does not let the user declare {TOPIC} and {UNROUTED}: give it the permissions of docs/relay.md."
+            f"RabbitMQ does not let the user declare {NAMES}: give it the permissions of docs/relay.md."
         ) from error
 
 
@@ -121,7 +124,7 @@ class AmqpPublisher:
     async def _send(self, message: Message) -> None:
         await self._underlay.basic_publish(
             message.body,
-            exchange=TOPIC,
+            exchange=message.topic,
             routing_key=message.type,
             properties=Basic.Properties(
                 content_type=MEDIA_TYPE,
@@ -139,16 +142,18 @@ class AmqpPublisher:
         await asyncio.wait([self._underlay.closing])
 
     async def unrouted(self) -> int:
-        """How many messages lie in the queue of those that matched no binding.
+        """How many messages lie in the queues of those that matched no binding.
 
         Raises:
             BrokerUnavailable: the queue cannot be looked at.
         """
         try:
-            queue = await self._channel.declare_queue(UNROUTED, passive=True, timeout=PATIENCE)
+            queues = [
+                await self._channel.declare_queue(name, passive=True, timeout=PATIENCE) for name in EXCHANGES.values()
+            ]
         except (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError) as error:
-            raise BrokerUnavailable(f"RabbitMQ does not tell about {UNROUTED} ({type(error).__name__}).") from error
-        return queue.declaration_result.message_count or 0
+            raise BrokerUnavailable(f"RabbitMQ does not tell about {NAMES} ({type(error).__name__}).") from error
+        return sum(queue.declaration_result.message_count or 0 for queue in queues)
 
 
 def waves(messages: Sequence[Message]) -> list[list[Message]]:

@@ -16,9 +16,10 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from crowdpay_contracts.envelope import MEDIA_TYPE, TOPIC
+from crowdpay_contracts.internal import INTERNAL_TOPIC
 
 from kyc_service.domain.record import record
-from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable, Message
+from kyc_service.messaging.publisher import TOPICS, BrokerRefused, BrokerUnavailable, Message
 
 PATIENCE = 30.0
 LINGER_MS = 2  # messages that come within this time share a request
@@ -100,14 +101,17 @@ async def open_kafka(where: Address) -> AsyncIterator["KafkaPublisher"]:
     try:
         async with asyncio.timeout(PATIENCE):
             await producer.start()
-            await producer.partitions_for(TOPIC)
+            for topic in TOPICS:
+                await producer.partitions_for(topic)
         yield KafkaPublisher(producer)
     except (AuthenticationFailedError, UnsupportedSaslMechanismError) as error:
         raise BrokerRefused("Kafka refuses the user, the password or the SASL mechanism.") from error
     except TopicAuthorizationFailedError as error:
-        raise BrokerRefused(f"Kafka does not let the user write to the topic {TOPIC}.") from error
+        raise BrokerRefused(f"Kafka does not let the user write to {TOPIC} or {INTERNAL_TOPIC}.") from error
     except UnknownTopicOrPartitionError as error:
-        raise BrokerRefused(f"Kafka has no topic {TOPIC}: make it, with as many partitions as you like.") from error
+        raise BrokerRefused(
+            f"Kafka has no topic {TOPIC} or {INTERNAL_TOPIC}: make both, with as many partitions as you like."
+        ) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"Kafka cannot be reached ({type(error).__name__}).") from error
     finally:
@@ -148,7 +152,9 @@ class KafkaPublisher:
         try:
             async with asyncio.timeout(PATIENCE):
                 sent = [
-                    await self._producer.send(TOPIC, message.body, key=str(message.key).encode(), headers=HEADERS)
+                    await self._producer.send(
+                        message.topic, message.body, key=str(message.key).encode(), headers=HEADERS
+                    )
                     for message in messages
                 ]
                 await asyncio.gather(*sent)

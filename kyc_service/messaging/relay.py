@@ -16,7 +16,7 @@ import structlog
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.application.published import Publication
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable, Message, Publisher, message_of
-from kyc_service.messaging.translation import translate
+from kyc_service.messaging.translation import confide, translate
 
 log = structlog.get_logger("kyc.relay")
 
@@ -117,5 +117,7 @@ class Relay(Generic[BatchT]):
     async def _fetch(self, following: Following[BatchT]) -> tuple[BatchT, Sequence[Message]]:
         """The next batch as messages, made while the one before is on its way."""
         batch = await following.next()
-        told = (translate(one.recorded, one.facts, self._source) for one in batch.publications)
+        told = [
+            tell(one.recorded, one.facts, self._source) for one in batch.publications for tell in (translate, confide)
+        ]
         return batch, [message_of(event) for event in told if event is not None]

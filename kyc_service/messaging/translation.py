@@ -19,14 +19,23 @@ from crowdpay_contracts.events import (
     KycPayload,
     KycSagaRollback,
 )
+from crowdpay_contracts.internal import (
+    KycScreeningAlert,
+    KycScreeningAlerted,
+    Occasion,
+    ScreenedList,
+    envelop_alert,
+)
 
 from kyc_service.application.ports import Recorded
 from kyc_service.application.published import Facts
 from kyc_service.domain.application import (
+    AlertRaised,
     ApplicationRejected,
     ApplicationRolledBack,
     ApplicationSubmitted,
     ApplicationVerified,
+    PersonScreened,
 )
 from kyc_service.domain.reasons import REASONS, Disclosure, Reason
 
@@ -41,6 +50,37 @@ def translate(recorded: Recorded, facts: Facts, source: str) -> KycEvent | None:
         return None
     return envelop(
         payload,
+        id=recorded.id,
+        source=source,
+        time=recorded.at,
+        position=facts.position,
+        tenant=facts.tenant,
+        traceparent=recorded.cause.trace,
+    )
+
+
+def confide(recorded: Recorded, facts: Facts, source: str) -> KycScreeningAlerted | None:
+    """*recorded* as the compliance desk reads it; None when there is nothing that somebody has to decide."""
+    match recorded.event:
+        case PersonScreened(basis=basis, hits=hits):
+            occasion = Occasion.ONBOARDING
+        case AlertRaised(basis=basis, hits=hits):
+            occasion = Occasion.MONITORING
+        case _:
+            return None
+    undecided = tuple(hit.id for hit in hits if hit.decision is None)
+    if not undecided:
+        return None
+    alert = KycScreeningAlert(
+        application_id=recorded.stream,
+        user_id=facts.user_id,
+        raised_at=recorded.at,
+        occasion=occasion,
+        hits=undecided,
+        lists=tuple(ScreenedList(list=one.list, version=one.version) for one in basis.lists),
+    )
+    return envelop_alert(
+        alert,
         id=recorded.id,
         source=source,
         time=recorded.at,

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from kyc_service.application import codec
 from kyc_service.application.ports import Cause, Recorded
-from kyc_service.application.published import FOUNDING, PUBLISHED, Publication, facts
+from kyc_service.application.published import CONFIDED, FOUNDING, PUBLISHED, Publication, facts
 
 SETTLE = "select fence, holders from settle_log(%s, %s)"
 
@@ -31,11 +31,15 @@ READ = f"""
              where f.stream = e.stream and f.version <= e.version and f.type in ({_named(FOUNDING)})
            ) end
     from events e
-    where e.type in ({_named(PUBLISHED)})
 """
-SPAN = f"{READ} and e.position > %s and e.position <= %s order by e.position limit %s"
-SPAN_OF_TENANT = f"{READ} and e.tenant = %s and e.position > %s and e.position <= %s order by e.position limit %s"
-AT = f"{READ} and e.position = any(%s)"
+TOLD = f"{READ} where e.type in ({_named((*PUBLISHED, *CONFIDED))})"
+SPAN = f"{TOLD} and e.position > %s and e.position <= %s order by e.position limit %s"
+AT = f"{TOLD} and e.position = any(%s)"
+# What a feed has is for whoever may read a feed; what is confided to the compliance desk is not in it.
+SPAN_OF_TENANT = f"""
+    {READ} where e.type in ({_named(PUBLISHED)})
+    and e.tenant = %s and e.position > %s and e.position <= %s order by e.position limit %s
+"""
 
 
 class Horizon:

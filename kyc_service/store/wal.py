@@ -16,13 +16,13 @@ from psycopg import errors, pq
 from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn, PGresult
 
-from kyc_service.application.published import PUBLISHED
+from kyc_service.application.published import CONFIDED, PUBLISHED
 from kyc_service.domain.record import record
 
 EPOCH = 946_684_800  # PostgreSQL's time begins in the year 2000
 SECONDS_BETWEEN_REPORTS = 5.0
 MOST_POSITIONS = 1000  # in one batch, unless one transaction has more
-NAMES = frozenset(kind.__name__ for kind in PUBLISHED)
+NAMES = frozenset(kind.__name__ for kind in (*PUBLISHED, *CONFIDED))
 OPTIONS = {
     "format-version": "2",
     "actions": "insert",

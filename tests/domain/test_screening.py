@@ -219,8 +219,9 @@ def test_what_was_decided_of_a_hit_holds_in_the_next_round_while_the_facts_are_t
         answered(Verdict.CLEAR, "2.1"),
         ScreeningStarted(round=2),
     )
-    assert decided(screening(HIT, number=2), *again) == (screened(HIT), verified())
-    assert decided(screening(HIT, OTHER, number=2), *again) == (screened(HIT, OTHER), POSSIBLE)
+    cleared = replace(HIT, decision=HitDecision.CLEARED)
+    assert decided(screening(HIT, number=2), *again) == (screened(cleared), verified())
+    assert decided(screening(HIT, OTHER, number=2), *again) == (screened(cleared, OTHER), POSSIBLE)
 
 
 def test_clearing_a_hit_of_an_earlier_round_does_not_answer_for_the_documents_of_this_one() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
@@ -15,7 +16,16 @@ from kyc_service.application.handle import Task, handle
 from kyc_service.application.ids import new_id
 from kyc_service.application.ports import Cause
 from kyc_service.application.worker import Doorbell
-from kyc_service.domain.application import Document, Mode, RecordAnswer, Sealed, SubmitApplication, Terms
+from kyc_service.domain.application import (
+    Document,
+    Mode,
+    RecordAnswer,
+    RecordScreening,
+    Sealed,
+    SubmitApplication,
+    Terms,
+)
+from kyc_service.domain.clearance import Basis, Hit, ListVersion, ScreeningTerms
 from kyc_service.domain.findings import Verdict
 from kyc_service.messaging.amqp import UNROUTED
 from kyc_service.messaging.brokers import Broker, opened
@@ -35,6 +45,8 @@ TERMS = Terms(
     completion=timedelta(days=30),
     answer=timedelta(hours=24),
 )
+SCREENED = replace(TERMS, screening=ScreeningTerms(review_from=0.5))
+BASIS = Basis(engine="1", lists=(ListVersion(list="us_ofac_sdn", version="12"),), review_from=0.5)
 CLEAR = RecordAnswer(check="1.1", vendor="simulated", verdict=Verdict.CLEAR, reasons=())
 
 
@@ -140,12 +152,12 @@ class Journal:
         self.bells = bells
         self.applications = Applications(database, bells.grown)
 
-    async def submit(self, tenant: str = "sandbox") -> UUID:
+    async def submit(self, tenant: str = "sandbox", terms: Terms = TERMS) -> UUID:
         """A person applies."""
         stream = new_id()
         document = Document(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL", uploaded=False)
         person = Sealed(entry=new_id(), box=b"\x01\x01ciphertext")
-        command = SubmitApplication(user_id=uuid4(), documents=(document,), terms=TERMS, person=person)
+        command = SubmitApplication(user_id=uuid4(), documents=(document,), terms=terms, person=person)
         await self._carry_out(command, stream, tenant)
         return stream
 
@@ -153,7 +165,13 @@ class Journal:
         """Their only check comes back clear."""
         await self._carry_out(CLEAR, stream, tenant)
 
-    async def _carry_out(self, command: SubmitApplication | RecordAnswer, stream: UUID, tenant: str) -> None:
+    async def suspect(self, stream: UUID, *hits: Hit) -> None:
+        """The lists are asked about somebody whose only check is clear, and may mean them."""
+        await self._carry_out(RecordScreening(round=1, basis=BASIS, hits=hits), stream, "sandbox")
+
+    async def _carry_out(
+        self, command: SubmitApplication | RecordAnswer | RecordScreening, stream: UUID, tenant: str
+    ) -> None:
         cause = Cause(actor="test", causation="request", correlation=str(stream))
         task = Task(tenant=tenant, stream=stream, command=command, cause=cause)
         await handle(self.applications, task, datetime.now(UTC), fresh=isinstance(command, SubmitApplication))

@@ -9,7 +9,6 @@ from uuid import uuid4
 import pika
 import psycopg
 import pytest
-from crowdpay_contracts.envelope import TOPIC
 from psycopg.conninfo import make_conninfo
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -18,7 +17,7 @@ import nodes
 from bus import Journal, journal_of
 from nodes import LogicalPostgres, RabbitNode
 
-from kyc_service.messaging.amqp import UNROUTED
+from kyc_service.messaging.amqp import EXCHANGES
 from kyc_service.store.database import migrate
 
 
@@ -75,10 +74,11 @@ def rabbit(rabbit_node: RabbitNode) -> RabbitNode:
     """The node, with nothing of an earlier test in it."""
     with pika.BlockingConnection(pika.URLParameters(rabbit_node.url)) as connection:
         channel = connection.channel()
-        for exchange in (TOPIC, UNROUTED):
+        for exchange, behind in EXCHANGES.items():
             channel.exchange_delete(exchange)
-        for queue in ("test", UNROUTED):
-            channel.queue_delete(queue)
+            channel.exchange_delete(behind)
+            channel.queue_delete(behind)
+        channel.queue_delete("test")
     return rabbit_node
 
 

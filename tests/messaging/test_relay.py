@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from uuid import UUID
 
 import pika
 import pytest
-from bus import Consumer, Journal, Proxy, eventually, journal_of, per_application, relaying
+from bus import SCREENED, Consumer, Journal, Proxy, eventually, journal_of, per_application, relaying
 from cloudevents.v1.http import from_json
 from crowdpay_contracts.envelope import TOPIC
+from crowdpay_contracts.internal import INTERNAL_TOPIC, parse_alert
 from nodes import RabbitNode
 from structlog.testing import capture_logs
 
+from kyc_service.domain.clearance import Hit
 from kyc_service.messaging.amqp import UNROUTED
 from kyc_service.messaging.publisher import Message
 from kyc_service.settings import RelayMode
@@ -97,6 +100,28 @@ async def test_what_nobody_has_asked_for_is_kept_and_counted(journal: Journal, r
         assert [event.type for event in await consumer.events(1)] == ["KYC_VERIFIED"]
     ((method, _, _),) = consumer.taken(UNROUTED)
     assert method.routing_key == "KYC_CREATED"
+
+
+async def test_the_compliance_desk_is_told_of_a_possible_hit_and_nobody_else(
+    journal: Journal, rabbit: RabbitNode
+) -> None:
+    consumer = Consumer(rabbit.url)
+    stream = await journal.submit(terms=SCREENED)
+    await journal.verify(stream)
+    await journal.suspect(stream, Hit(id=UUID(int=7), list="us_ofac_sdn", entry="us_ofac_sdn:1", probability=0.9))
+    async with relaying(journal, rabbit.url, RelayMode.TAIL) as log:
+
+        async def kept() -> bool:  # the desk has bound no queue yet, so it waits behind its own exchange
+            return (await log.backlogs(["rabbitmq"]))["rabbitmq"].unrouted == 1
+
+        await eventually(kept)
+        assert [event.type for event in await consumer.events(1)] == ["KYC_CREATED"]
+    ((method, _, body),) = consumer.taken(f"{INTERNAL_TOPIC}.unrouted")
+    assert (method.exchange, method.routing_key) == (INTERNAL_TOPIC, "KYC_SCREENING_ALERT")
+    alert = parse_alert(body)
+    assert (alert.subject, alert.data.hits, alert.data.occasion) == (stream, (UUID(int=7),), "onboarding")
+    assert b"us_ofac_sdn:1" not in body
+    assert consumer.taken() == []
 
 
 async def test_a_broker_that_is_away_holds_up_nobody_else(journal: Journal, rabbit: RabbitNode) -> None:
@@ -194,12 +219,11 @@ async def test_one_relay_follows_and_another_takes_over(journal: Journal, rabbit
 
 
 def test_the_second_message_of_an_application_waits_for_the_first() -> None:
-    from uuid import UUID
 
     from kyc_service.messaging.amqp import waves
 
     def message(number: int, key: int) -> Message:
-        return Message(id=str(number), type="t", key=UUID(int=key), body=b"")
+        return Message(topic=TOPIC, id=str(number), type="t", key=UUID(int=key), body=b"")
 
     given = [message(number, key) for number, key in enumerate((1, 2, 1, 3, 1, 2))]
     parts = [[one.id for one in part] for part in waves(given)]

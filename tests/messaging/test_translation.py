@@ -1,15 +1,18 @@
 """What other services are told: the facts as of the event, in the contract's own words, and nothing about a person."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from cloudevents.v1.http import from_json
 from crowdpay_contracts.envelope import encode_event, parse_event
+from crowdpay_contracts.internal import INTERNAL_TOPIC
 
 from kyc_service.application.ports import Cause, Recorded
 from kyc_service.application.published import PUBLISHED, facts
 from kyc_service.domain.application import (
+    AlertRaised,
     ApplicationAmended,
     ApplicationRejected,
     ApplicationReviewed,
@@ -22,12 +25,15 @@ from kyc_service.domain.application import (
     Evidence,
     HistoryBroken,
     Mode,
+    PersonScreened,
     ReviewDecision,
     Sealed,
     Step,
     Terms,
 )
-from kyc_service.messaging.translation import translate
+from kyc_service.domain.clearance import Basis, Hit, HitDecision, ListVersion
+from kyc_service.messaging.publisher import message_of
+from kyc_service.messaging.translation import confide, translate
 
 STREAM = UUID("018f3c1e-6f1b-7c3a-9d2e-5b8a4f6c7d10")
 USER = UUID("6b1f0c52-4a5e-4f0e-8f0a-2c9d7e1b3a44")
@@ -157,6 +163,38 @@ def test_the_documents_are_those_of_the_event_and_not_those_of_today() -> None:
     after = told(verified, SUBMITTED, mended, address)
     assert before["data"]["documents"] == [{"doc_type": "PASSPORT", "issued_country": "NL"}]  # type: ignore[index]
     assert after["data"]["documents"] == [{"doc_type": "NATIONAL_ID", "issued_country": "BE"}]  # type: ignore[index]
+
+
+HIT = Hit(id=UUID(int=7), list="sdn", entry="sdn:1", probability=0.9)
+CLEARED = replace(HIT, id=UUID(int=8), decision=HitDecision.CLEARED)
+BASIS = Basis(engine="1", lists=(ListVersion(list="sdn", version="12"),), review_from=0.5)
+
+
+@pytest.mark.parametrize(
+    ("event", "occasion"),
+    [
+        (PersonScreened(basis=BASIS, hits=(CLEARED, HIT)), "onboarding"),
+        (AlertRaised(basis=BASIS, hits=(HIT,)), "monitoring"),
+    ],
+)
+def test_a_hit_that_somebody_must_decide_is_confided_to_the_desk_alone(event: Event, occasion: str) -> None:
+    cause = Cause(actor="a", causation="c", correlation="c", trace=TRACE)
+    recorded = Recorded(stream=STREAM, version=4, id=ENTRY, at=NOW, cause=cause, event=event)
+    known = facts(42, "acme", (SUBMITTED,))
+    assert translate(recorded, known, "/kyc") is None
+    alert = confide(recorded, known, "/kyc")
+    assert alert is not None
+    assert (alert.data.hits, alert.data.occasion, alert.data.user_id) == ((HIT.id,), occasion, USER)
+    assert (alert.id, alert.tenantid, alert.traceparent) == (str(ENTRY), "acme", TRACE)
+    assert message_of(alert).topic == INTERNAL_TOPIC
+
+
+@pytest.mark.parametrize("hits", [(), (CLEARED,)])
+def test_there_is_nothing_to_confide_where_nothing_is_open(hits: tuple[Hit, ...]) -> None:
+    cause = Cause(actor="a", causation="c", correlation="c")
+    screened = PersonScreened(basis=BASIS, hits=hits)
+    recorded = Recorded(stream=STREAM, version=4, id=ENTRY, at=NOW, cause=cause, event=screened)
+    assert confide(recorded, facts(42, "acme", (SUBMITTED,)), "/kyc") is None
 
 
 def test_what_is_not_for_others_is_not_told() -> None:
