@@ -35,6 +35,7 @@ from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.people import DocumentVault, People
 from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
+from kyc_service.screening import watch
 from kyc_service.screening.lists.library import Watchlists
 from kyc_service.screening.lists.sources import name_of
 from kyc_service.screening.screener import ListScreener
@@ -48,6 +49,7 @@ from kyc_service.store.following import Backlog, Batch, Log
 from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.marks import DocumentMarks
+from kyc_service.store.monitoring import Campaigns, Enrolments
 from kyc_service.store.orders import Orders
 from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.store.watchlists import WatchlistRows
@@ -96,6 +98,8 @@ class App:
     bells: Bells
     engine: EnginePool
     screener: Screener
+    enrolments: Enrolments
+    watch: watch.Watch
     log: Log
     relays: tuple[Relay[Batch], ...]
     brokers: tuple[Broker, ...]
@@ -267,8 +271,18 @@ async def build(
             max_age=timedelta(hours=settings.list_max_age_hours),
             sample=not settings.production,
         )
-        asked = screener or ListScreener(
-            lists, digest=_digest(ring.index_key("", "screening")), alpha_2=alpha_2, clock=clock
+        enrolments = Enrolments(database)
+        of_lists = ListScreener(lists, digest=_digest(ring.index_key("", "screening")), alpha_2=alpha_2, clock=clock)
+        asked = screener or of_lists
+        watching = watch.Watch(
+            people=enrolments,
+            campaigns=Campaigns(database),
+            store=applications,
+            vault=people,
+            screener=of_lists,
+            lists=lists,
+            pace=watch.Pace(pause=settings.watch_seconds, sample=settings.watch_sample),
+            clock=clock,
         )
         effects = Effects(
             store=applications,
@@ -278,6 +292,7 @@ async def build(
             vendors=offered,
             duplicates=Duplicates(vault, DocumentMarks(database)),
             screener=asked,
+            watched=enrolments,
             patience=patience,
             clock=clock,
         )
@@ -316,6 +331,8 @@ async def build(
             bells=bells,
             engine=engine,
             screener=asked,
+            enrolments=enrolments,
+            watch=watching,
             log=log,
             relays=tuple(_relays(settings, log)),
             brokers=tuple(_brokers(settings)),

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     completion_days: int = Field(30, ge=1, description="how long a missing document is waited for")
     retry_base_seconds: float = Field(2, gt=0, description="first back-off of a failed order; doubles, with jitter")
 
+    watch_seconds: float = Field(
+        60, gt=0, description="how often a worker looks whether anybody must be screened again"
+    )
+    watch_sample: int = Field(
+        50, ge=0, description="people of each tenant whom a worker screens anew each day, to check"
+    )
     screening_review_from: float = Field(
         0.5, ge=0.05, le=0.99, description="probability from which on a match on a list goes to a person"
     )

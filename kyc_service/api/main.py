@@ -170,6 +170,8 @@ async def _background(app: App) -> AsyncIterator[None]:
     worker = asyncio.create_task(app.worker.run(), name="worker") if working else None
     if worker or relays:
         tasks.append(asyncio.create_task(app.bells.listen(), name="listen to the bells"))
+    if worker:
+        tasks.append(asyncio.create_task(app.watch.run(), name="watch"))
     tasks += [asyncio.create_task(relay.run(), name=f"relay to {relay.name}") for relay in relays]
     inbox = mailbox.intakes_of(app) if development and app.settings.inline_inbox else ()
     listening = [asyncio.create_task(intake.run(), name="take commands") for intake in inbox]

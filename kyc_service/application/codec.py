@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from kyc_service.domain import application as domain
 from kyc_service.domain.application import Application, Event, Sealed
 from kyc_service.domain.record import record
-from kyc_service.saga.verification import ForgetSelfie, Later, Order, RunCheck, Screen, Undo
+from kyc_service.saga.verification import Discharge, Enrol, ForgetSelfie, Later, Order, RunCheck, Screen, Undo
 
 Json: TypeAlias = dict[str, Any]
 
@@ -24,7 +24,9 @@ EVENTS: Mapping[str, type] = {event.__name__: event for event in get_args(Event)
 COMMANDS: Mapping[str, type] = {
     command.__name__: command for command in (domain.LapseAnswer, domain.LapseResubmission, domain.LapseCompletion)
 }
-ORDERS: Mapping[str, type] = {"RunCheck": RunCheck, "Screen": Screen, "Undo": Undo, "ForgetSelfie": ForgetSelfie}
+ORDERS: Mapping[str, type] = {
+    order.__name__: order for order in (RunCheck, Screen, Enrol, Discharge, Undo, ForgetSelfie)
+}
 
 # What today's code writes; absent means 1. Raise it together with an entry in UPCASTERS.
 SCHEMAS: Mapping[str, int] = {}

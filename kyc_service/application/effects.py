@@ -10,7 +10,8 @@ from uuid import UUID, uuid5
 
 from kyc_service.application.duplicates import Bearer, Duplicates
 from kyc_service.application.handle import Task, handle
-from kyc_service.application.identities import identities_of
+from kyc_service.application.identities import identities_of, recalled
+from kyc_service.application.monitoring import Enrolment, Watched
 from kyc_service.application.ports import (
     Cause,
     Clock,
@@ -39,6 +40,7 @@ from kyc_service.domain.application import (
     CheckAnswered,
     Command,
     Document,
+    PersonScreened,
     RecordAnswer,
     RecordCompensation,
     RecordOutage,
@@ -46,12 +48,13 @@ from kyc_service.domain.application import (
     RecordStalledCompensation,
     RecordStart,
     ReferScreening,
+    Status,
     Step,
 )
 from kyc_service.domain.clearance import Hit
 from kyc_service.domain.findings import Result, judge, reasons_of
 from kyc_service.domain.record import record
-from kyc_service.saga.verification import ForgetSelfie, Later, RunCheck, Screen, Undo
+from kyc_service.saga.verification import Discharge, Enrol, ForgetSelfie, Later, RunCheck, Screen, Undo
 
 LONGEST_WAIT = timedelta(hours=1)
 LISTS_WAIT = timedelta(minutes=1)  # the lists are our own: as soon as they are fresh again, whoever waits goes on
@@ -88,6 +91,7 @@ class Effects:
         vendors: Mapping[str, Vendor],
         screener: Screener,
         duplicates: Duplicates,
+        watched: Watched,
         patience: Patience,
         clock: Clock,
     ) -> None:
@@ -98,6 +102,7 @@ class Effects:
         self._vendors = vendors
         self._screener = screener
         self._duplicates = duplicates
+        self._watched = watched
         self._patience = patience
         self._clock = clock
 
@@ -113,6 +118,11 @@ class Effects:
                 await self._run(leased, check, vendor)
             case Screen(round=number):
                 await self._screen(leased, number)
+            case Enrol():
+                await self._enrol(leased)
+            case Discharge():
+                await self._watched.end(leased.tenant, leased.stream, self._clock())
+                await self._orders.finish(leased, self._clock())
             case Undo(step=step):
                 await self._undo(leased, step)
             case ForgetSelfie(file_id=file_id):
@@ -252,6 +262,27 @@ class Effects:
             findings=await self._people.seal(leased.tenant, found.state.user_id, leased.stream, told),
         )
         await self._finish(leased, command)
+
+    async def _enrol(self, leased: Leased) -> None:
+        """Watch the person as they were screened; whom the latest screening was about says its own event."""
+        found = await self._store.load(leased.tenant, leased.stream)
+        history = await self._store.history(leased.tenant, leased.stream)
+        sealed = [one.event.findings for one in history if isinstance(one.event, PersonScreened) and one.event.findings]
+        if found is not None and sealed and found.state.status is Status.VERIFIED:
+            told = await self._people.open(leased.tenant, found.state.user_id, leased.stream, sealed[-1])
+            if told is None:
+                raise Unfulfillable("the person was erased")
+            await self._watched.enrol(
+                Enrolment(
+                    tenant=leased.tenant,
+                    application=leased.stream,
+                    subject=found.state.user_id,
+                    identity=sealed[-1].entry,
+                    facts=self._screener.fingerprint(recalled(told)),
+                    enrolled_at=self._clock(),
+                )
+            )
+        await self._orders.finish(leased, self._clock())
 
     async def _identities(self, leased: Leased, found: Snapshot) -> tuple[Identity, ...]:
         """Who the person is, by what they declared and by the documents of the present round."""

@@ -22,6 +22,31 @@ def identities_of(person: Mapping[str, object], results: Sequence[Mapping[str, o
     return tuple(dict.fromkeys(found))
 
 
+def recalled(findings: Mapping[str, object]) -> tuple[Identity, ...]:
+    """The identities that a screening was about, from its sealed findings; what cannot be read as one is left out."""
+    told = findings.get("identities")
+    return tuple(_recalled(one) for one in _all(told) if isinstance(one, Mapping) and _text(one, "name"))
+
+
+def _recalled(told: Mapping[str, object]) -> Identity:
+    numbers = (one for one in _all(told.get("numbers")) if isinstance(one, Mapping))
+    return Identity(
+        source=_text(told, "source") or DECLARED,
+        name=_text(told, "name") or "",
+        birth_date=_text(told, "birth_date"),
+        nationalities=tuple(one for one in _all(told.get("nationalities")) if isinstance(one, str)),
+        sex=_text(told, "sex"),
+        numbers=tuple(
+            Number(value=value, country=_text(one, "country")) for one in numbers if (value := _text(one, "value"))
+        ),
+        kind=_text(told, "kind") or "person",
+    )
+
+
+def _all(value: object) -> Sequence[object]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
 def _of_document(result: Mapping[str, object]) -> Identity | None:
     fields = result.get("fields")
     values: dict[str, str] = {}

@@ -373,6 +373,10 @@ class ScreeningUnavailable(VendorUnavailable):
 class Screener(Protocol):
     """The sanctions and PEP lists, and the engine that asks them."""
 
+    def fingerprint(self, identities: Sequence[Identity]) -> bytes:
+        """What tells the facts that the lists are asked with from others, and says nothing about them."""
+        ...
+
     async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
         """Every entry that matches one of the *identities* of one person with at least that probability.
 

@@ -134,12 +134,12 @@ async def _work(app: "App") -> None:
     loop = asyncio.get_running_loop()
     for name in STOPPING:
         loop.add_signal_handler(name, stop)
-    bells = [asyncio.create_task(app.bells.listen()), asyncio.create_task(app.bells.carry())]
+    beside = [asyncio.create_task(work) for work in (app.bells.listen(), app.bells.carry(), app.watch.run())]
     click.echo(f"kyc: working on up to {app.settings.worker_concurrency} orders at a time", err=True)
     await asyncio.wait([working])
-    for bell in bells:
-        bell.cancel()
-    await asyncio.gather(*bells, return_exceptions=True)
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
     if not working.cancelled():
         working.result()
 

@@ -57,6 +57,16 @@ class Screen:
 
 
 @record
+class Enrol:
+    """Watch a person from now on: they are screened again when a list changes."""
+
+
+@record
+class Discharge:
+    """Watch a person no more."""
+
+
+@record
 class Undo:
     """Undo a step, at whoever it was started."""
 
@@ -78,7 +88,7 @@ class Later:
     after: timedelta
 
 
-Order: TypeAlias = RunCheck | Screen | Undo | ForgetSelfie | Later
+Order: TypeAlias = RunCheck | Screen | Enrol | Discharge | Undo | ForgetSelfie | Later
 
 
 def react(event: Event, state: Application) -> Sequence[Order]:
@@ -100,8 +110,10 @@ def react(event: Event, state: Application) -> Sequence[Order]:
         case RollbackStarted() | StepCompensated():
             step = next_to_undo(state)
             return [Undo(step=step)] if step else []
-        case ApplicationVerified() | ApplicationRejected() | ApplicationRolledBack() if not state.terms.keep_selfies:
-            return [ForgetSelfie(file_id=file_id) for file_id in state.selfies]
+        case ApplicationVerified():
+            return [*([Enrol()] if state.clearance else ()), *_forgotten(state)]
+        case ApplicationRejected() | ApplicationRolledBack():
+            return [*([Discharge()] if state.clearance else ()), *_forgotten(state)]
         case (
             ApplicationSubmitted()
             | ApplicationAmended()
@@ -111,12 +123,14 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             | PersonScreened()
             | AlertRaised()
             | HitDecided()
-            | ApplicationVerified()
-            | ApplicationRejected()
             | CompensationStalled()
-            | ApplicationRolledBack()
         ):
             return []
+
+
+def _forgotten(state: Application) -> Sequence[Order]:
+    """The selfies go as soon as the decision is taken, unless the terms say otherwise."""
+    return [] if state.terms.keep_selfies else [ForgetSelfie(file_id=file_id) for file_id in state.selfies]
 
 
 def claims(events: Sequence[Event], state: Application) -> Sequence[UUID]:

@@ -53,10 +53,22 @@ class ListScreener:
         Raises:
             ScreeningUnavailable: a list is missing or stale.
         """
-        if await self._lists.faults(self._clock()):
-            raise ScreeningUnavailable
+        await self.demand()
         edition = await self.edition()
         return await asyncio.to_thread(self._screened, edition, identities, review_from)
+
+    async def demand(self) -> None:
+        """Return if the lists may clear somebody.
+
+        Raises:
+            ScreeningUnavailable: one is missing or stale.
+        """
+        if await self._lists.faults(self._clock()):
+            raise ScreeningUnavailable
+
+    def fingerprint(self, identities: Sequence[Identity]) -> bytes:
+        """What tells the facts that the lists are asked with from others, and says nothing about them."""
+        return self._digest("\n\n".join(_told(identity) for identity in identities).encode())
 
     async def edition(self) -> Edition:
         """The lists in force, with their index; made once for all processes of a machine, and kept while in force.
@@ -91,7 +103,7 @@ class ListScreener:
     def _screened(self, edition: Edition, identities: Sequence[Identity], review_from: float) -> Screened:
         best: dict[str, tuple[Identity, Match]] = {}
         for identity in identities:
-            for match in screen(edition.index, self._query(identity), threshold=review_from):
+            for match in screen(edition.index, self.query(identity), threshold=review_from):
                 known = best.get(match.entry_id)
                 if known is None or match.probability > known[1].probability:
                     best[match.entry_id] = (identity, match)
@@ -106,17 +118,16 @@ class ListScreener:
         )
 
     def _possible(self, identity: Identity, match: Match) -> Possible:
-        told = "\n".join((facts(match.entry), identity.name, identity.birth_date or "", *identity.nationalities))
-        numbers = "\n".join(f"{number.country} {number.value}" for number in identity.numbers)
         return Possible(
             list=match.list_id,
             entry=match.entry_id,
             probability=match.probability,
-            facts=self._digest(f"{told}\n{numbers}\n{identity.sex}".encode()).hex(),
+            facts=self._digest(f"{facts(match.entry)}\n{_told(identity)}".encode()).hex(),
             explanation={**match.explanation, "asked_as": identity.source},
         )
 
-    def _query(self, identity: Identity) -> Query:
+    def query(self, identity: Identity) -> Query:
+        """*identity* as the engine is asked about it."""
         countries = (self._alpha_2(code) for code in identity.nationalities)
         return Query(
             kind=Kind(identity.kind),
@@ -133,6 +144,13 @@ class ListScreener:
     def _country(self, code: str | None) -> str | None:
         found = self._alpha_2(code) if code else None
         return found.lower() if found else None
+
+
+def _told(identity: Identity) -> str:
+    """Everything of an identity that is matched."""
+    numbers = (f"{number.country} {number.value}" for number in identity.numbers)
+    known = (identity.name, identity.birth_date or "", identity.sex or "", *identity.nationalities, *numbers)
+    return "\n".join(known)
 
 
 def birth_of(written: str | None) -> tuple[Birth, ...]:

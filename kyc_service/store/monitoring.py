@@ -57,6 +57,10 @@ SAMPLE = f"""
     order by sha256(convert_to(%s || e.application::text, 'UTF8'))
     limit %s
 """
+IDENTITIES = """
+    select stream, id, sealed from events
+    where tenant = %s and stream = any(%s) and id = any(%s) and sealed is not null
+"""
 FORGET = (
     "delete from alerts where tenant = %s and application = %s",
     "delete from outcomes where tenant = %s and application = %s",
@@ -240,6 +244,13 @@ class Enrolments:
         async with self._database.of(tenant) as connection:
             cursor = await connection.execute(PEOPLE, {"tenant": tenant, "after": after, "limit": limit})
             return [_enrolment(row) for row in await cursor.fetchall()]
+
+    async def identities(self, tenant: str, people: Sequence[Enrolment]) -> Mapping[UUID, Sealed]:
+        """The sealed identity of each of *people*, by application."""
+        wanted = (tenant, [one.application for one in people], [one.identity for one in people])
+        async with self._database.of(tenant) as connection:
+            rows = await (await connection.execute(IDENTITIES, wanted)).fetchall()
+        return {stream: Sealed(entry=entry, box=bytes(box)) for stream, entry, box in rows}
 
     async def sample(self, tenant: str, seed: str, count: int) -> Sequence[Enrolment]:
         """People at random; the same seed gives the same people."""

@@ -27,7 +27,7 @@ from kyc_service.domain.application import (
     VerificationStarted,
 )
 from kyc_service.domain.findings import Verdict
-from kyc_service.saga.verification import Later, Order, RunCheck, Screen, Undo
+from kyc_service.saga.verification import Discharge, Enrol, Later, Order, RunCheck, Screen, Undo
 
 ENTRY = UUID(int=7)
 st.register_type_strategy(Sealed, st.just(Sealed(entry=ENTRY, box=b"sealed")))
@@ -52,7 +52,7 @@ def test_a_state_survives_the_snapshot(state: Application) -> None:
     assert codec.decode_state(codec.encode_state(state), state.person.box) == state
 
 
-@given(st.builds(RunCheck) | st.builds(Undo) | st.builds(Screen))
+@given(st.builds(RunCheck) | st.builds(Undo) | st.builds(Screen) | st.builds(Enrol) | st.builds(Discharge))
 def test_an_order_survives_the_work_list(order: Order) -> None:
     assert codec.decode_order(*codec.encode_order(order)) == order
 

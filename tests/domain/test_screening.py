@@ -48,7 +48,7 @@ from kyc_service.domain.application import (
 )
 from kyc_service.domain.clearance import Basis, Hit, HitDecision, ListVersion, ScreeningTerms
 from kyc_service.domain.findings import Verdict
-from kyc_service.saga.verification import Screen, react
+from kyc_service.saga.verification import Discharge, Enrol, Screen, react
 
 TERMS = Terms(
     mode=Mode.LIVE,
@@ -254,6 +254,17 @@ def test_an_alarm_leaves_the_person_verified_until_somebody_confirms_it() -> Non
     assert (state.status, state.awaiting) == (Status.VERIFIED, None)
     assert decided(judge(HIT, HitDecision.CLEARED), *ALERTED) == (judged(HIT, HitDecision.CLEARED),)
     assert decided(judge(HIT, HitDecision.CONFIRMED), *ALERTED) == (judged(HIT, HitDecision.CONFIRMED), REJECTED)
+
+
+def test_who_was_screened_and_verified_is_watched_until_they_are_rejected() -> None:
+    state, rejected = after(*VERIFIED), after(*ALERTED, judged(HIT, HitDecision.CONFIRMED), REJECTED)
+    assert state
+    assert rejected
+    assert react(verified(), state) == [Enrol()]
+    assert react(REJECTED, rejected) == [Discharge()]
+    unscreened = after(replace(SUBMITTED, terms=replace(TERMS, screening=None)), round_of_checks())
+    assert unscreened
+    assert react(verified(), unscreened) == []
 
 
 def test_an_application_from_before_there_were_lists_is_decided_as_it_was() -> None:

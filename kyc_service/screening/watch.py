@@ -1,0 +1,349 @@
+"""The watch: everybody who was verified is screened again when a list, the engine or they themselves change.
+
+A round brings one tenant up to date with the edition in force. People whom only some entries could concern are found
+the other way round: the changed entries look for them in an index of people, which lives in the memory of this process
+and nowhere else. Whoever is found that way, or had a hit before, is screened in full, so both ways give one answer;
+of all others the round records that nothing changed. Everything is idempotent: whoever goes on after a kill repeats at
+most one person.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from kyc_service.application.effects import findings_of, hits_of
+from kyc_service.application.handle import Task, handle
+from kyc_service.application.identities import recalled
+from kyc_service.application.monitoring import (
+    Campaign,
+    CampaignClosed,
+    CampaignOvertaken,
+    Enrolment,
+    Occasion,
+    Outcome,
+    PersonNotEnrolled,
+    Rounds,
+    Step,
+    Watched,
+)
+from kyc_service.application.ports import (
+    Cause,
+    Clock,
+    Identity,
+    PersonVault,
+    Screened,
+    ScreeningUnavailable,
+    Snapshot,
+    Store,
+    StoreUnavailable,
+)
+from kyc_service.domain.application import RecordAlert, Sealed, Status
+from kyc_service.domain.record import record
+from kyc_service.screening.engine import ENGINE_VERSION, rescreen
+from kyc_service.screening.entries import Entry, Group, ListedName
+from kyc_service.screening.index import Index
+from kyc_service.screening.lists.library import Watchlists
+from kyc_service.screening.monitoring import Band, Delta, by_plan, campaign_id
+from kyc_service.screening.screener import Edition, ListScreener
+
+log = structlog.get_logger("kyc.watch")
+
+PAGE = 1000  # people of one look at the database
+FEW = 25  # people who are screened in full sooner than an index of them is made
+SURE = 0.9  # from this probability on a hit is more than possible
+WIDE = 0.04  # a changed entry finds people down to here, below every threshold; the full screening decides
+
+
+class People(Watched, Protocol):
+    """The people who are watched, and what their identities are sealed in."""
+
+    async def tenants(self) -> Mapping[str, int]:
+        """Whose people are watched, and how many of each."""
+        ...
+
+    async def identities(self, tenant: str, people: Sequence[Enrolment]) -> Mapping[UUID, Sealed]:
+        """The sealed identity of each of *people*, by application."""
+        ...
+
+
+class Campaigns(Rounds, Protocol):
+    """The campaigns, also for everybody whom a delta does not touch."""
+
+    async def record_rest(
+        self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[UUID], at: datetime
+    ) -> int:
+        """Say of those who were screened against *since*, without *touched*, that nothing changed; 0: it is done."""
+        ...
+
+    async def outcomes(self, tenant: str, application: UUID, limit: int = 1) -> Sequence[Outcome]:
+        """What was found for a person, latest first."""
+        ...
+
+
+@record
+class Pace:
+    """How many seconds lie between two rounds, and how many people of each tenant are screened anew each day."""
+
+    pause: float
+    sample: int
+
+
+@record
+class Round:
+    """What a round came to: how many people were screened, how many were told to be unchanged, how many alerts."""
+
+    screened: int = 0
+    unchanged: int = 0
+    alerts: int = 0
+
+    def __add__(self, other: "Round") -> "Round":
+        return Round(
+            screened=self.screened + other.screened,
+            unchanged=self.unchanged + other.unchanged,
+            alerts=self.alerts + other.alerts,
+        )
+
+
+class Watch:
+    """Screens everybody who is watched; any number of processes may, and each does what the others have not done."""
+
+    def __init__(
+        self,
+        *,
+        people: People,
+        campaigns: Campaigns,
+        store: Store,
+        vault: PersonVault,
+        screener: ListScreener,
+        lists: Watchlists,
+        pace: Pace,
+        clock: Clock,
+    ) -> None:
+        self._people = people
+        self._campaigns = campaigns
+        self._store = store
+        self._vault = vault
+        self._screener = screener
+        self._lists = lists
+        self._pace = pace
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Rounds until cancelled, and once a day a check. Nothing that goes wrong ends it."""
+        checked: date | None = None
+        while True:
+            try:
+                done = await self.round()
+                if (today := self._clock().date()) != checked:
+                    await self.check(today.isoformat(), self._pace.sample)
+                    checked = today
+                if done != Round():
+                    log.info("watched", screened=done.screened, unchanged=done.unchanged, alerts=done.alerts)
+            except (ScreeningUnavailable, StoreUnavailable) as error:
+                log.warning("watch_waits", why=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the one place that must outlive anything
+                # Only the kind of the error: its text and its traceback may hold personal data.
+                log.error("watch_failed", error=type(error).__name__)  # noqa: TRY400
+            await asyncio.sleep(self._pace.pause)
+
+    async def round(self) -> Round:
+        """Bring everybody up to date with what is in force.
+
+        Raises:
+            ScreeningUnavailable: a list is missing or stale.
+            StoreUnavailable: the database does not answer.
+        """
+        await self._screener.demand()
+        edition = await self._screener.edition()
+        done = Round()
+        for tenant in await self._people.tenants():
+            done += await self._of_tenant(tenant, edition)
+        return done
+
+    async def check(self, seed: str, count: int) -> Round:
+        """Screen *count* people of each tenant in full, chosen by *seed*; an alert here is one that was missed."""
+        await self._screener.demand()
+        edition = await self._screener.edition()
+        done = Round()
+        for tenant in await self._people.tenants():
+            campaign = await self._open(tenant, edition, Occasion.SELF_CHECK, seed)
+            for person in await self._people.sample(tenant, seed, count):
+                done += await self._screen(campaign, person)
+        if done.alerts:
+            log.error("watch_missed", alerts=done.alerts)
+        return done
+
+    async def _of_tenant(self, tenant: str, edition: Edition) -> Round:
+        campaign = await self._open(tenant, edition, Occasion.DELTA)
+        pending = [person async for person in self._pending(campaign)]
+        done = Round()
+        for plan, people in by_plan(pending, campaign.lists, campaign.engine):
+            match plan:
+                case Delta(since=since) if len(people) > FEW and None not in since.values():
+                    done += await self._delta(campaign, edition, people, since)
+                case _:
+                    for person in people:
+                        done += await self._screen(campaign, person)
+        return done
+
+    async def _pending(self, campaign: Campaign) -> AsyncIterator[Enrolment]:
+        after: UUID | None = None
+        while page := await self._campaigns.pending(campaign, after, PAGE):
+            for person in page:
+                yield person
+            after = page[-1].application
+
+    async def _open(self, tenant: str, edition: Edition, occasion: Occasion, round_: str = "") -> Campaign:
+        lists = {one.source: one.version for one in edition.in_force.lists}
+        return await self._campaigns.open(
+            Campaign(
+                id=campaign_id(tenant, occasion, engine=ENGINE_VERSION, lists=lists, round_=round_),
+                tenant=tenant,
+                occasion=occasion,
+                engine=ENGINE_VERSION,
+                lists=lists,
+                dry_run=False,
+                opened_at=self._clock(),
+            )
+        )
+
+    async def _delta(
+        self, campaign: Campaign, edition: Edition, people: Sequence[Enrolment], since: Mapping[str, int | None]
+    ) -> Round:
+        """People who were all screened against the same versions; only what changed since can concern them."""
+        changed: list[Entry] = []
+        for source, version in since.items():
+            if source in campaign.lists:
+                changed += (await self._lists.changes(source, version, campaign.lists[source])).to_screen()
+        found = await self._found_by(changed, campaign.tenant, people, edition)
+        # Whoever had a hit is looked at again: its entry may have changed, or be gone.
+        touched = [person for person in people if person.application in found or await self._had_hits(person)]
+        done = Round()
+        for person in touched:
+            done += await self._screen(campaign, person)
+        against = people[0].lists or {}
+        while unchanged := await self._campaigns.record_rest(
+            campaign, against, [person.application for person in touched], self._clock()
+        ):
+            done += Round(unchanged=unchanged)
+        return done
+
+    async def _had_hits(self, person: Enrolment) -> bool:
+        return any(outcome.count for outcome in await self._campaigns.outcomes(person.tenant, person.application))
+
+    async def _found_by(
+        self, changed: Sequence[Entry], tenant: str, people: Sequence[Enrolment], edition: Edition
+    ) -> frozenset[UUID]:
+        """Whom the *changed* entries may mean."""
+        if not changed:
+            return frozenset()
+        entries: list[Entry] = []
+        for start in range(0, len(people), PAGE):
+            page = people[start : start + PAGE]
+            sealed = await self._people.identities(tenant, page)
+            for person in page:
+                identities = await self._opened(person, sealed.get(person.application))
+                entries += [self._as_entry(person, identity) for identity in identities]
+        return await asyncio.to_thread(_found, entries, changed, edition.index)
+
+    def _as_entry(self, person: Enrolment, identity: Identity) -> Entry:
+        query = self._screener.query(identity)
+        return Entry(
+            id=str(person.application),
+            source="people",
+            group=Group.SANCTION,
+            kind=query.kind,
+            names=tuple(ListedName(value=name) for name in query.names),
+            births=tuple(query.births),
+            countries=tuple(query.countries),
+            gender=query.gender,
+            identifiers=tuple(query.identifiers),
+        )
+
+    async def _opened(self, person: Enrolment, sealed: Sealed | None) -> tuple[Identity, ...]:
+        """Who the person is; nobody, once they are erased."""
+        if sealed is None:
+            return ()
+        told = await self._vault.open(person.tenant, person.subject, person.application, sealed)
+        return recalled(told) if told else ()
+
+    async def _screen(self, campaign: Campaign, person: Enrolment) -> Round:
+        """Ask every list about one person, raise what is new, and record what was found."""
+        snapshot = await self._store.load(person.tenant, person.application)
+        terms = snapshot.state.terms.screening if snapshot else None
+        sealed = await self._people.identities(person.tenant, (person,))
+        identities = await self._opened(person, sealed.get(person.application))
+        if snapshot is None or terms is None or not identities or snapshot.state.status is not Status.VERIFIED:
+            await self._people.end(person.tenant, person.application, self._clock())
+            return Round()
+        screened = await self._screener.screen(identities, terms.review_from)
+        outcome = await self._outcome(campaign, person, snapshot, identities, screened)
+        alerts = await self._alert(person, identities, screened)
+        with suppress(CampaignClosed, CampaignOvertaken, PersonNotEnrolled):
+            await self._campaigns.record(campaign, outcome)
+        return Round(screened=1, alerts=alerts)
+
+    async def _alert(self, person: Enrolment, identities: Sequence[Identity], screened: Screened) -> int:
+        """Tell the application what matches now; it raises an alert for what is new, and how many hits that were."""
+        if not screened.possible:
+            return 0
+        told = findings_of(person.application, identities, screened)
+        command = RecordAlert(
+            basis=screened.basis,
+            hits=hits_of(person.application, screened),
+            findings=await self._vault.seal(person.tenant, person.subject, person.application, told),
+        )
+        cause = Cause(actor="watch", causation=str(person.identity), correlation=str(person.application))
+        task = Task(tenant=person.tenant, stream=person.application, command=command, cause=cause)
+        handled = await handle(self._store, task, self._clock())
+        return sum(len(getattr(event, "hits", ())) for event in handled.events)
+
+    async def _outcome(
+        self,
+        campaign: Campaign,
+        person: Enrolment,
+        snapshot: Snapshot,
+        identities: Sequence[Identity],
+        screened: Screened,
+    ) -> Outcome:
+        known = {hit.id for hit in snapshot.state.clearance.hits} if snapshot.state.clearance else set()
+        found = {hit.id for hit in hits_of(person.application, screened)}
+        first = not await self._campaigns.outcomes(person.tenant, person.application)
+        highest = max((one.probability for one in screened.possible), default=0.0)
+        sealed = None
+        if screened.possible:
+            told = findings_of(person.application, identities, screened)
+            sealed = await self._vault.seal(person.tenant, person.subject, person.application, told)
+        return Outcome(
+            application=person.application,
+            campaign=campaign.id,
+            step=_step(known, found, first=first),
+            band=(Band.HIT if highest >= SURE else Band.REVIEW if found else Band.CLEAR).name.lower(),
+            count=len(found),
+            facts=person.facts,
+            at=self._clock(),
+            hits=sealed,
+        )
+
+
+def _step(known: set[UUID], found: set[UUID], *, first: bool) -> Step:
+    if found - known:
+        return Step.WORSE
+    if first:
+        return Step.FIRST
+    return Step.BETTER if known - found else Step.SAME
+
+
+def _found(entries: Sequence[Entry], changed: Sequence[Entry], lists: Index) -> frozenset[UUID]:
+    people = Index.build(entries)
+    return frozenset(
+        UUID(people.entry(hit.entry).id)
+        for entry in changed
+        for hit in rescreen(people, entry, lists)
+        if hit.probability >= WIDE
+    )

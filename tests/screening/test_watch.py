@@ -1,0 +1,209 @@
+"""Whoever was verified is watched: lists change, and what is new is told once, whatever is repeated or killed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from kyc_service.application.desk import Announced, Caller, HitVerdict, Submission, View
+from kyc_service.application.watchlists import VersionStatus
+from kyc_service.bootstrap import App, build
+from kyc_service.domain.application import AlertRaised, ApplicationRejected, Status
+from kyc_service.domain.clearance import HitDecision
+from kyc_service.screening.lists.staging import bring, describe
+from kyc_service.screening.watch import FEW, Round
+from kyc_service.settings import Settings
+
+CALLER = Caller(tenant="sandbox", client="shop", actor="u-1", request="r-1")
+OTHERS = [f"Somebody Else Number{number}" for number in range(60)]
+
+Enter = Callable[[str], Awaitable[UUID]]
+Import = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[App]:
+    async with build(settings.model_copy(update={"watchlists": ("x",)})) as app:
+        yield app
+
+
+@pytest.fixture
+def imported(app: App, tmp_path: Path) -> Import:
+    """Puts a version of the one list in force: OTHERS, and these names with the date of birth of the tests."""
+
+    async def imported(*names: str, born: str = "1961-04-12") -> None:
+        entries = [{"id": f"x:{name}", "names": [{"v": name}], "schema": "Person"} for name in OTHERS]
+        entries += [{"id": f"x:{name}", "names": [{"v": name}], "schema": "Person", "dobs": [born]} for name in names]
+        path = tmp_path / f"{uuid4()}.jsonl"
+        path.write_text("\n".join(json.dumps(entry) for entry in entries) + "\n", encoding="utf-8")
+        outcome = await bring(app.shelf, "x", [(path, describe(path))], app.clock())
+        assert outcome.version.status is VersionStatus.ACTIVE, outcome.version.reasons
+
+    return imported
+
+
+@pytest.fixture
+async def enter(app: App, imported: Import) -> AsyncIterator[Enter]:
+    """Submits somebody whom no list names yet, and returns once they are verified and watched."""
+    await imported()
+    work = asyncio.create_task(app.worker.run())
+
+    async def enter(name: str) -> UUID:
+        given, family = name.split(" ", 1)
+        person = {"given_names": given, "family_name": family, "birth_date": "1961-04-12"}
+        document = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
+        view = await app.desk.submit(
+            CALLER, Submission(user_id=uuid4(), email="a@example.com", documents=(document,), applicant=person)
+        )
+        assert isinstance(view, View)
+        async with asyncio.timeout(30):
+            while not await app.enrolments.of("sandbox", view.snapshot.id):  # noqa: ASYNC110 - the worker makes it so
+                await asyncio.sleep(0.02)
+        return view.snapshot.id
+
+    yield enter
+    app.worker.stop()
+    await work
+
+
+async def alerts(app: App, application: UUID) -> list[AlertRaised]:
+    history = await app.applications.history("sandbox", application)
+    return [one.event for one in history if isinstance(one.event, AlertRaised)]
+
+
+async def status(app: App, application: UUID) -> Status:
+    found = await app.applications.load("sandbox", application)
+    assert found
+    return found.state.status
+
+
+async def test_whoever_is_verified_is_watched_and_screened_once(app: App, enter: Enter) -> None:
+    await enter("Ivan Sidorov")
+    assert await app.watch.round() == Round(screened=1)
+    assert await app.watch.round() == Round()
+
+
+async def test_somebody_who_is_listed_later_raises_one_alert_however_often_they_are_screened(
+    app: App, enter: Enter, imported: Import
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    await imported("Ivan Petrovich Sidorov")
+    assert await app.watch.round() == Round(screened=1, alerts=1)
+    assert await app.watch.round() == Round()
+    await imported("Ivan Petrovich Sidorov", "Quite Another Person")
+    assert await app.watch.round() == Round(screened=1)
+    (alert,) = await alerts(app, application)
+    assert [hit.entry for hit in alert.hits] == ["x:Ivan Petrovich Sidorov"]
+    assert [(one.list, one.version) for one in alert.basis.lists] == [("x", "2")]
+    assert await status(app, application) is Status.VERIFIED
+
+
+async def test_a_cleared_alert_is_raised_again_when_the_entry_says_something_else(
+    app: App, enter: Enter, imported: Import
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov", born="1961")
+    await app.watch.round()
+    (first,) = await alerts(app, application)
+    cleared = HitVerdict(hit=first.hits[0].id, decision=HitDecision.CLEARED, reason="SANCTIONS_OTHER_PERSON", note=None)
+    await app.desk.decide_hit(CALLER, application, cleared)
+    await imported("Ivan Petrovich Sidorov", "Quite Another Person", born="1961")
+    assert (await app.watch.round()).alerts == 0
+    await imported("Ivan Petrovich Sidorov", born="1961-04-12")
+    assert (await app.watch.round()).alerts == 1
+    assert len(await alerts(app, application)) == 2
+
+
+async def test_a_confirmed_alert_rejects_and_ends_the_watch(app: App, enter: Enter, imported: Import) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    (alert,) = await alerts(app, application)
+    confirmed = HitVerdict(
+        hit=alert.hits[0].id, decision=HitDecision.CONFIRMED, reason="SANCTIONS_CONFIRMED", note=None
+    )
+    await app.desk.decide_hit(CALLER, application, confirmed)
+    history = await app.applications.history("sandbox", application)
+    assert isinstance(history[-1].event, ApplicationRejected)
+    await imported("Ivan Petrovich Sidorov", "Quite Another Person")
+    async with asyncio.timeout(20):
+        while (found := await app.enrolments.of("sandbox", application)) and not found.ended_at:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert await app.watch.round() == Round()
+
+
+async def test_a_changed_entry_finds_its_people_among_many_and_the_rest_is_on_record(
+    app: App, enter: Enter, imported: Import, dsn: str
+) -> None:
+    people = [await enter(f"Applicant Person{chr(97 + number)}nov") for number in range(FEW + 2)]
+    wanted = await enter("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    await imported("Sidorov, Ivan Petrovitch")
+    done = await app.watch.round()
+    assert (done.screened, done.unchanged, done.alerts) == (1, len(people), 1)
+    assert len(await alerts(app, wanted)) == 1
+    assert not any([await alerts(app, one) for one in people])
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("select campaign, count(*) from outcomes group by campaign").fetchall()
+    assert [count for _, count in rows] == [len(people) + 1] * 2
+
+
+async def test_a_round_that_was_killed_goes_on_where_it_was(app: App, enter: Enter, imported: Import) -> None:
+    first, second = await enter("Ivan Petrovich Sidorov"), await enter("Pyotr Ilyich Chaikovsky")
+    await app.watch.round()
+    await imported("Ivan Petrovich Sidorov", "Pyotr Ilyich Chaikovsky")
+    task = asyncio.create_task(app.watch.round())
+    async with asyncio.timeout(20):
+        while not await alerts(app, min(first, second)):  # noqa: ASYNC110 - the round makes it so
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await app.watch.round()
+    assert [len(await alerts(app, one)) for one in (first, second)] == [1, 1]
+    assert await app.watch.round() == Round()
+
+
+async def test_the_daily_check_finds_what_was_missed(app: App, enter: Enter, imported: Import, dsn: str) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    await imported("Ivan Petrovich Sidorov")
+    with psycopg.connect(dsn) as connection:  # as if a round had believed the person to be up to date
+        connection.execute("update enrolments set lists = '{\"x\": 2}'")
+        connection.execute(
+            "insert into campaigns select tenant, gen_random_uuid(), occasion, engine, lists, false, opened_at"
+            " from campaigns"
+        )
+    assert (await app.watch.check("2026-11-25", 10)).alerts == 1
+    assert (await app.watch.check("2026-11-25", 10)).alerts == 0
+    assert len(await alerts(app, application)) == 1
+
+
+async def test_an_erased_person_is_watched_no_more(app: App, enter: Enter, imported: Import, dsn: str) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    found = await app.enrolments.of("sandbox", application)
+    assert found
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "update keys set wrapped = null, destroyed_at = now(), destroy_reason = 'test' where subject = %s",
+            (found.subject,),
+        )
+    app.people._vault.forget("sandbox", found.subject)
+    await imported("Ivan Petrovich Sidorov")
+    assert await app.watch.round() == Round()
+    assert await alerts(app, application) == []
+
+
+async def test_nothing_of_the_watch_names_anybody(app: App, enter: Enter, imported: Import, dsn: str) -> None:
+    await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    with psycopg.connect(dsn) as connection:
+        for table in ("enrolments", "campaigns", "outcomes"):
+            rows = connection.execute(f"select to_jsonb(t)::text from {table} t").fetchall()
+            assert rows
+            assert not any("idorov" in text for (text,) in rows)
