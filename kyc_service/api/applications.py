@@ -271,7 +271,11 @@ async def amend(call: Call) -> Response:
     """Documents or particulars replaced by a merge patch, while the application may still be changed."""
     identity = call.identity("application_id", ApplicationNotFound)
     patch = await call.read(forms.APPLICATION_PATCH, MERGE_PATCH)
-    view = await call.app.desk.amend(call.caller, identity, amendment(patch, await expected_version(call, identity)))
+    key = headers.idempotency_key(call.request)
+    body = forms.APPLICATION_PATCH.dump_json(patch).decode()
+    keyed = Keyed(key=key, request=same_request(call, body), render=kept_as_it_is) if key else None
+    expected = await expected_version(call, identity)
+    view = await call.app.desk.amend(call.caller, identity, amendment(patch, expected), keyed)
     return representation.repeated(view.answer) if isinstance(view, Again) else representation.application_answer(view)
 
 
@@ -446,7 +450,7 @@ ROUTES: tuple[Route, ...] = (
             summary="Update a pending application",
             description="A JSON merge patch (RFC 7396) of `email`, `documents` and `applicant`, while the application "
             "is `PENDING` or awaits a resubmission. New documents start a new round of checks.",
-            parameters=("ApplicationId", "IfMatch"),
+            parameters=("ApplicationId", "IdempotencyKey", "IfMatch"),
             body=Body(
                 media_types=MERGE_PATCH,
                 schema="ApplicationPatch",
@@ -457,11 +461,15 @@ ROUTES: tuple[Route, ...] = (
             ),
             successes={
                 200: Success(
-                    description="The application as it is now.", schema="Application", example=SHOWN, headers=("ETag",)
+                    description="The application as it is now.",
+                    schema="Application",
+                    example=SHOWN,
+                    headers=("ETag", "Idempotent-Replayed"),
                 )
             },
             problems=(
                 *READING,
+                *KEYED,
                 *FOUND,
                 "application_not_amendable",
                 "contended",

@@ -35,6 +35,7 @@ GROUP = "kyc-commands"
 PATIENCE = 30.0
 TELLING = 10.0  # seconds in which an answer must be on the way; its topic may not exist
 MOMENT_MS = 250
+NEW_TOPICS_MS = 30_000  # after which a topic that was made later is noticed
 CHUNK = 20  # records of a partition between two commits: so many are carried out again after a kill, to no effect
 
 
@@ -59,7 +60,13 @@ class KafkaIntake:
     async def _session(self) -> None:
         given = {"bootstrap_servers": list(self._where.servers), "client_id": "kyc-inbox", **security(self._where)}
         producer = AIOKafkaProducer(**given, acks="all", request_timeout_ms=int(PATIENCE * 1000))
-        consumer = AIOKafkaConsumer(**given, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            **given,
+            group_id=GROUP,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            metadata_max_age_ms=NEW_TOPICS_MS,
+        )
         try:
             async with AsyncExitStack() as stack:
                 for client in (producer, consumer):

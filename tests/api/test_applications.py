@@ -253,6 +253,19 @@ def test_a_document_that_is_added_starts_the_verification(api: TestClient, form:
     assert (answer.json()["status"], answer.json()["awaiting"]) == ("IN_PROGRESS", "checks")
 
 
+def test_an_amendment_with_a_key_happens_once(api: TestClient, form: Form) -> None:
+    where = api.post(APPLICATIONS, json=form(documents=[])).headers["location"]
+    bob = {"json": {"email": "bob@example.com"}, "headers": {"Idempotency-Key": "k", "If-Match": '"v1"'}}
+    first = api.patch(where, **bob)
+    api.patch(where, json={"email": "carol@example.com"})
+    again = api.patch(where, **bob)
+    assert (again.status_code, again.content) == (200, first.content)
+    assert (again.headers["idempotent-replayed"], again.headers["etag"]) == ("true", first.headers["etag"])
+    assert api.get(where).json()["email"] == "carol@example.com"
+    reused = api.patch(where, json={"email": "dan@example.com"}, headers={"Idempotency-Key": "k"})
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+
+
 def test_an_application_that_is_being_checked_cannot_be_amended(api: TestClient, form: Form) -> None:
     where = api.post(APPLICATIONS, json=form()).headers["location"]
     answer = api.patch(where, json={"email": "bob@example.com"})
