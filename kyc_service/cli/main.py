@@ -23,6 +23,7 @@ COMMANDS: Table = {
     "migrate": ("running:migrate", "Bring the database to a revision."),
     "token": ("tokens:token", "Print a development token, and nothing else."),
     "keys": ("keyring:keys", "Make the key ring, without which no personal data can be read, and rotate it."),
+    "screen": ("screening:screen", "Look for people, organisations and vessels on the lists."),
     "lists": ("lists:lists", "Bring sanctions and PEP lists up to date, and release what was held back."),
     "rebuild": ("proving:rebuild", "Fold the log again, and prove that every snapshot equals it."),
     "audit": ("proving:audit", "Prove that nobody has changed the past."),

@@ -81,7 +81,7 @@ def _birth(zone: Zone, lines: Sequence[str]) -> Finding:
         return finding("visual.birth_date", CONSISTENCY, Outcome.PASS)
     if dates(lines):
         return finding("visual.birth_date", CONSISTENCY, Outcome.WARN, "DATA_DOB_INCONSISTENT")
-    return note("visual.birth_date", CONSISTENCY, Outcome.UNCLEAR)
+    return note("visual.birth_date", CONSISTENCY, Outcome.UNCLEAR, "DATA_DOB_INCONSISTENT")
 
 
 def _noted(name: str, presence: Presence, family: str) -> Finding:

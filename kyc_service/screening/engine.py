@@ -20,7 +20,7 @@ from kyc_service.screening.index import GENDERS, KINDS, Index, country_mask, day
 from kyc_service.screening.query import Query, query_of
 from kyc_service.screening.score import Context, Model, log_odds, probability, shipped_model, terms_of
 
-ENGINE_VERSION: Final = "1.0.0"
+ENGINE_VERSION: Final = "1.1.0"
 CANDIDATES: Final = 48  # names scored for each name of the query
 PEOPLE: Final = 5_000  # of our own people, where a changed entry looks for them
 _ADMITTED: Final = 0.38  # share of a name's weight that retrieval has to see
@@ -113,6 +113,22 @@ def scored(index: Index, query: Query, *, model: Model | None = None) -> list[Sc
     return _ranked(best, by_identifier, index)
 
 
+def compared(index: Index, query: Query, entry: int, *, model: Model | None = None) -> Scored | None:
+    """One entry, whether retrieval would have found it or not; None where neither side has a name."""
+    model = model or shipped_model()
+    best: dict[int, Scored] = {}
+    by_identifier = frozenset(index.with_identifier(query.identifiers)) & {entry}
+    names = np.arange(*np.searchsorted(index.name_entry, [entry, entry + 1]), dtype=np.int32)
+    for number, value in enumerate(query.names):
+        name = prepared(value, query.kind, index, index)
+        if name is None or not len(names):
+            continue
+        context = context_of(index, query, index.name_entry[names])
+        measures = measures_of(index, name, names)
+        _keep_best(best, _judged(index, query.kind, number, names, measures, context, by_identifier, model))
+    return next(iter(_ranked(best, by_identifier, index)), None)
+
+
 def candidates(index: Index, name: Prepared, query: Query, *, at_most: int = CANDIDATES) -> NDArray[np.int32]:
     """The names that share enough weight with *name* to be worth a comparison, at most *at_most*."""
     total = np.zeros(index.names, np.float32)
@@ -139,9 +155,9 @@ def candidates(index: Index, name: Prepared, query: Query, *, at_most: int = CAN
 
 def _wanted(name: Prepared, place: int) -> tuple[NDArray[np.int32], Floats]:
     """The tokens of the index that one of our tokens may have become, alone, with its neighbour or in part."""
-    others = [(token, 0.95) for one, other, token in name.merged if place in {one, other}]
+    others = [(token, 0.95) for places, token in name.merged if place in places]
     others += [(token, 0.95 * share) for at, token, share in name.pieces if at == place]
-    others += [(token, 0.5) for at, *both in name.parted if at == place for token in both]
+    others += [(token, 0.5) for at, parts in name.parted if at == place for token in parts]
     expansion = name.expansions[place]
     if not others:
         return expansion.tokens, expansion.similarities
@@ -265,5 +281,6 @@ def _ranked(best: dict[int, Scored], by_identifier: frozenset[int], index: Index
 
 
 def _slender(measures: Floats, kind: Kind) -> bool:
-    single = measures[_COLUMN["single_ours"]] or measures[_COLUMN["single_theirs"]]
+    ours_alone = measures[_COLUMN["single_ours"]] and measures[_COLUMN["pairs"]] < 2
+    single = ours_alone or measures[_COLUMN["single_theirs"]]
     return bool(measures[_COLUMN["weak"]] or (single and kind is Kind.PERSON))

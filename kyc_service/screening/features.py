@@ -4,7 +4,7 @@ Every measure is a column of an array with a row for each candidate name. `ours`
 list's, also where a list entry looks for people (`flipped`), so that both directions give the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Final
 
@@ -60,8 +60,8 @@ class Prepared:
     initials: str  # of the words in their order, for three words and more
     weights: Floats
     expansions: tuple[Expansion, ...]
-    merged: tuple[tuple[int, int, int], ...]  # two of our tokens are one token of the index
-    parted: tuple[tuple[int, int, int], ...]  # our token is two tokens of the index
+    merged: tuple[tuple[Sequence[int], int], ...]  # tokens of ours, in this order, are one token of the index
+    parted: tuple[tuple[int, Sequence[int]], ...]  # our token is these tokens of the index
     pieces: tuple[tuple[int, int, float], ...]  # our token contains this token of the index, a share of its length
 
 
@@ -73,12 +73,7 @@ def prepared(value: str, kind: Kind, index: Index, rarity: Index) -> Prepared | 
     order = sorted(range(len(written)), key=lambda place: written[place])
     tokens = [written[place] for place in order]
     known = index.token_number
-    merged = tuple(
-        (one, other, known[pair])
-        for (one, first), (other, second) in permutations(enumerate(tokens), 2)
-        if (pair := first + second) in known and pair.isalpha()
-    )
-    parted: list[tuple[int, int, int]] = []
+    parted: list[tuple[int, Sequence[int]]] = []
     pieces: list[tuple[int, int, float]] = []
     for place, token in enumerate(tokens):
         if len(token) < 5 or not token.isalpha():
@@ -86,19 +81,32 @@ def prepared(value: str, kind: Kind, index: Index, rarity: Index) -> Prepared | 
         for cut in range(2, len(token) - 1):
             first, second = known.get(token[:cut]), known.get(token[cut:])
             if first is not None and second is not None:
-                parted.append((place, first, second))
+                parted.append((place, (first, second)))
         if len(token) > 8 and token not in known:
-            pieces.extend((place, known[piece], len(piece) / len(token)) for piece in _segments(token, index))
+            segments = _segments(token, index)
+            pieces.extend((place, known[piece], len(piece) / len(token)) for piece in segments)
+            if len(segments) > 2 and sum(map(len, segments)) == len(token):
+                parted.append((place, [known[piece] for piece in segments]))
     return Prepared(
         tokens=tuple(tokens),
         places=tuple(order),
         initials=acronym(written),
         weights=np.array([rarity.weight(token) for token in tokens], np.float32),
         expansions=tuple(index.expansion(token) for token in tokens),
-        merged=merged,
+        merged=tuple(_merged(tokens, known)),
         parted=tuple(parted),
         pieces=tuple(pieces),
     )
+
+
+def _merged(tokens: Sequence[str], known: Mapping[str, int]) -> Iterator[tuple[Sequence[int], int]]:
+    """The pairs of tokens, and the whole of a name of three or four, that the index has as one token."""
+    lengths = {2, len(tokens)} if 2 < len(tokens) < 5 else {2}
+    for length in sorted(lengths):
+        for places in permutations(range(len(tokens)), length):
+            joined = "".join([tokens[place] for place in places])
+            if joined in known and joined.isalpha():
+                yield places, known[joined]
 
 
 def _segments(token: str, index: Index) -> list[str]:
@@ -107,7 +115,7 @@ def _segments(token: str, index: Index) -> list[str]:
     best: list[tuple[int, list[str]]] = [(0, [])]
     for end in range(1, len(token) + 1):
         best.append(best[end - 1])
-        for start in range(max(end - 12, 0), end - 2):
+        for start in range(max(end - 16, 0), end - 2):
             piece = token[start:end]
             value = best[start][0] + (end - start) ** 2
             if value > best[end][0] and piece in known:
@@ -121,7 +129,9 @@ class Alignment:
 
     ours: Floats  # similarity of each of our tokens to its partner, 0 for none
     theirs: Floats
-    partner: Floats  # for each of our tokens the place of its partner, a half more for the end of one; -1 for none
+    partner: (
+        Floats  # for each of our tokens the place of its partner, a fraction more for a later part of one; -1 for none
+    )
     initials: NDArray[np.int8]
     their_tokens: NDArray[np.int32]  # places in the vocabulary, -1 beyond the end of a name
     their_weights: Floats
@@ -187,20 +197,23 @@ def _add_initials(name: Prepared, index: Index, matrix: NDArray[np.int32], score
 
 
 def _join(name: Prepared, matrix: NDArray[np.int32], ours: Floats, theirs: Floats, partner: Floats) -> None:
-    """Two tokens that the other side writes as one match it together."""
-    for one, other, token in name.merged:
+    """Tokens that the other side writes as one match it together."""
+    for places, token in name.merged:
         at, column = np.nonzero(matrix == token)
-        better = ours[at, one] + ours[at, other] < 2 * JOINED
+        better = ours[at][:, places].sum(axis=1) < len(places) * JOINED
         at, column = at[better], column[better]
-        ours[at, one] = ours[at, other] = theirs[at, column] = JOINED
-        partner[at, one] = column
-        partner[at, other] = column + 0.5
-    for place, first, second in name.parted:
-        is_first, is_second = matrix == first, matrix == second
-        at = np.flatnonzero(is_first.any(axis=1) & is_second.any(axis=1) & (ours[:, place] < JOINED))
-        start, end = is_first[at].argmax(axis=1), is_second[at].argmax(axis=1)
-        ours[at, place] = theirs[at, start] = theirs[at, end] = JOINED
-        partner[at, place] = start
+        theirs[at, column] = JOINED
+        for rank, place in enumerate(places):
+            ours[at, place] = JOINED
+            partner[at, place] = column + rank / len(places)
+    for place, parts in name.parted:
+        has = [matrix == part for part in parts]
+        at = np.flatnonzero(np.all([one.any(axis=1) for one in has], axis=0) & (ours[:, place] < JOINED))
+        columns = [one[at].argmax(axis=1) for one in has]
+        ours[at, place] = JOINED
+        for column in columns:
+            theirs[at, column] = JOINED
+        partner[at, place] = columns[0]
 
 
 def measured(

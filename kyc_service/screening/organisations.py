@@ -6,6 +6,10 @@ the lists becomes its English one (`завод`, `factory` → `plant`). Both we
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
+
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import extractOne
 
 from kyc_service.screening.words import organisation_words, words
 
@@ -19,6 +23,7 @@ def translated(value: str) -> str:
 def organisation_tokens(name: Sequence[str]) -> list[str]:
     """The words of *name* with legal forms as their class, common words in English, and fillers dropped."""
     table, fillers = organisation_words(), words().fillers
+    name = [repaired(word) for word in name]
     tokens: list[str] = []
     at = 0
     while at < len(name):
@@ -30,7 +35,7 @@ def organisation_tokens(name: Sequence[str]) -> list[str]:
             at += length
             continue
         if name[at] not in fillers:
-            tokens.append(meaning(name[at]))
+            tokens.extend(table.abbreviations.get(name[at]) or (meaning(name[at]),))
         at += 1
     return tokens or list(name)
 
@@ -43,6 +48,21 @@ def _form_length(name: Sequence[str], at: int) -> int:
         if " ".join(name[at : at + length]) in table.legal_forms:
             return length
     return 0
+
+
+@lru_cache(maxsize=65_536)
+def repaired(word: str) -> str:
+    """A long common word that one slip has spoilt, as it should be; an ordinal as its number."""
+    if word[0].isdigit():
+        return word[:-2] if word.endswith(_ORDINAL) and word[:-2].isdigit() else word
+    table = organisation_words()
+    if len(word) < 6 or word in table.meanings or meaning(word) != word:
+        return word
+    found = extractOne(word, table.long_words, scorer=OSA.distance, score_cutoff=1)
+    return found[0] if found else word
+
+
+_ORDINAL: Final = ("st", "nd", "rd", "th")
 
 
 @lru_cache(maxsize=65_536)

@@ -45,7 +45,7 @@ TERMS: Final = (
     "both_covered",
     "information_covered",
     *CONTEXT,
-    *(f"country_same*{measure}" for measure in ("both_covered", "information")),
+    "country_same*both_covered",
     *(f"{kind}:{verdict}" for verdict in _DATED for kind in ("born", "born_alike", "born_rare")),
 )
 
@@ -116,7 +116,7 @@ def terms_of(measures: Floats, context: Context) -> Floats:
     columns = [*get.values(), *(np.maximum(get[measure] - at, 0) for measure, at in HINGES.values())]
     columns += [both, both * get["information"]]
     columns += [np.asarray(getattr(context, name), np.float32) for name in CONTEXT]
-    columns += [context.country_same * both, context.country_same * get["information"]]
+    columns += [context.country_same * both]
     for verdict in _DATED:
         is_it = np.array([born is verdict for born in context.born], np.float32)
         columns += [is_it, is_it * both, is_it * get["information"]]

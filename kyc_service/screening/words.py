@@ -1,9 +1,10 @@
 """The tables of words under `data/`: what tells little in a name, and what companies are called in many languages."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from typing import Final
 
 from kyc_service.domain.record import record
 
@@ -32,6 +33,11 @@ class OrganisationWords:
     common: frozenset[str]  # the English words
     ideographs: Mapping[str, str]
     ideograph: re.Pattern[str]
+    abbreviations: Mapping[str, Sequence[str]]
+    long_words: Sequence[str]  # that a slip of the pen is recognised in
+
+
+_LONG: Final = 5
 
 
 @lru_cache(maxsize=1)
@@ -67,6 +73,12 @@ def organisation_words() -> OrganisationWords:
         common=frozenset(meanings.values()) | frozenset(stems.values()),
         ideographs=ideographs,
         ideograph=re.compile("|".join(longest_first)),
+        abbreviations={
+            short: long.split() for short, long in (line.split(" ", 1) for line in _lines("abbreviations.txt"))
+        },
+        long_words=sorted(
+            {word for word in [*meanings, *(word for form in forms for word in form.split())] if len(word) >= _LONG}
+        ),
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kyc_service.documents.faces import FaceFinder
 from kyc_service.documents.ocr import TextReader
-from kyc_service.documents.reading import read
+from kyc_service.documents.reading import FaceSearch, read
 from kyc_service.documents.readings import Reading
 
 PICTURES = Path(__file__).parents[2] / "../shared/data/documents/mrz_synth"
@@ -19,8 +20,8 @@ ReadFile = Callable[[bytes, str], Reading]
 @pytest.fixture(scope="session")
 def read_file() -> ReadFile:
     """The engine itself, its models loaded once."""
-    reader = TextReader()
-    return lambda content, media_type: read(reader, content, media_type)
+    reader, faces = TextReader(), FaceSearch(finder=FaceFinder())
+    return lambda content, media_type: read(reader, content, media_type, faces)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def turned(picture: bytes, angle: int) -> bytes:
     return out.getvalue()
 
 
-EVERYDAY = {0, 3, 5, 6, 8, 10, 13}
+EVERYDAY = {0, 5, 13}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_specimen_is_read_exactly(person: Particulars, kind: Format, read_jpeg
     assert (found.zone.lines, found.repaired, found.alternatives) == (WRITERS[kind](person), (), 0)
 
 
-@pytest.mark.parametrize("angle", [90, 180, pytest.param(270, marks=pytest.mark.long), 7, -12])
+@pytest.mark.parametrize("angle", [90, -12, *(pytest.param(angle, marks=pytest.mark.long) for angle in (180, 270, 7))])
 def test_a_picture_may_lie_any_way(angle: int, read_jpeg: Read) -> None:
     found = read_jpeg(turned(draw(traveller()), angle)).zone
     assert found
@@ -88,7 +88,7 @@ def test_a_specimen_of_a_real_country_clears_and_an_unreadable_one_is_asked_for_
 def test_the_synthetic_set_is_read_and_never_wrong_without_a_warning(
     synthetic: list[tuple[Path, tuple[str, ...]]], read_jpeg: Read
 ) -> None:
-    sample = synthetic[::20]
+    sample = synthetic[::40]
     exact = 0
     for path, lines in sample:
         found = read_jpeg(path.read_bytes()).zone
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_picture_is_a_reading_and_not_an_error(read_jpeg: Read
 
 def test_a_reading_says_what_each_stage_cost(read_jpeg: Read) -> None:
     found = read_jpeg(draw(traveller()))
-    assert [one.stage for one in found.seconds] == ["decode", "quality", "find", "read", "text", "faces"]
+    assert [one.stage for one in found.seconds] == ["decode", "quality", "find", "read", "text", "faces", "light"]
     assert load(dump(found)) == found
 
 

@@ -82,6 +82,7 @@ def best(index: Index, query: Query) -> Match:
         ("刘伟平", 3),
         ("Liu Wei Ping", 3),
         ("Karl Heinz Obermoser", 4),
+        ("ViktorAlekseevichZoranov", 1),
         ("Karlheinz Obermosre", 4),
         ("Bill Thistlewood", 8),
         ("QUISPE Huarcaya Maria", 9),

@@ -89,6 +89,7 @@ def test_every_application_ends_as_it_must(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # nothing stays
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_it_fails_when_a_picture_is_not_really_read(tmp_path: Path) -> None:
     done = demo(tmp_path, "--ci", KYC_DOCUMENT_ROUTE="simulated")
