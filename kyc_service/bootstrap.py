@@ -18,6 +18,7 @@ from kyc_service.access.policy import PolicyEngine, RegoPolicy, read_bundle
 from kyc_service.access.principal import ClaimNames
 from kyc_service.access.tokens import Verifier
 from kyc_service.application.desk import Desk
+from kyc_service.application.duplicates import Duplicates
 from kyc_service.application.effects import Effects, Patience, utc_now
 from kyc_service.application.files import Cabinet
 from kyc_service.application.ports import Clock, Screener, Vendor
@@ -47,6 +48,7 @@ from kyc_service.store.files import FileRows
 from kyc_service.store.following import Backlog, Batch, Log
 from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
+from kyc_service.store.marks import DocumentMarks
 from kyc_service.store.monitoring import Campaigns, Enrolments
 from kyc_service.store.orders import Orders
 from kyc_service.store.upkeep import Retention, Upkeep
@@ -288,6 +290,7 @@ async def build(
             people=people,
             files=cabinet,
             vendors=offered,
+            duplicates=Duplicates(vault, DocumentMarks(database)),
             screener=asked,
             watched=enrolments,
             patience=patience,

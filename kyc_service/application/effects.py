@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid5
 
+from kyc_service.application.duplicates import Bearer, Duplicates
 from kyc_service.application.handle import Task, handle
 from kyc_service.application.identities import identities_of, recalled
 from kyc_service.application.monitoring import Enrolment, Watched
@@ -89,6 +90,7 @@ class Effects:
         files: Files,
         vendors: Mapping[str, Vendor],
         screener: Screener,
+        duplicates: Duplicates,
         watched: Watched,
         patience: Patience,
         clock: Clock,
@@ -99,6 +101,7 @@ class Effects:
         self._files = files
         self._vendors = vendors
         self._screener = screener
+        self._duplicates = duplicates
         self._watched = watched
         self._patience = patience
         self._clock = clock
@@ -150,6 +153,12 @@ class Effects:
         await self._orders.postpone(leased, self._clock() + pause, cause, failed=True)
         return pause
 
+    async def stand_back(self, leased: Leased, cause: str) -> timedelta:
+        """Give the order back for the pause returned: whoever was to do it has no room, which counts as no failure."""
+        pause = self._patience.wait(0)
+        await self._orders.postpone(leased, self._clock() + pause, cause, failed=False)
+        return pause
+
     async def _run(self, leased: Leased, check: str, vendor: str) -> None:
         found = await self._store.load(leased.tenant, leased.stream)
         request = await self._request(leased, found, check, vendor) if found else None
@@ -162,15 +171,22 @@ class Effects:
             case Started(reference=reference):
                 command = RecordStart(check=check, vendor=vendor, reference=reference)
             case Result():
+                seen = await self._compared(leased, found, request, answer)
                 command = RecordAnswer(
                     check=check,
                     vendor=vendor,
-                    verdict=judge(answer.findings),
-                    reasons=reasons_of(answer.findings),
+                    verdict=judge(seen.findings),
+                    reasons=reasons_of(seen.findings),
                     reference=answer.reference,
-                    findings=await self._people.seal(leased.tenant, found.state.user_id, leased.stream, asdict(answer)),
+                    findings=await self._people.seal(leased.tenant, found.state.user_id, leased.stream, asdict(seen)),
                 )
         await self._finish(leased, command)
+
+    async def _compared(self, leased: Leased, found: Snapshot, request: Request, answer: Result) -> Result:
+        """The answer, with what other persons of the tenant have shown the same; the look of a picture is not kept."""
+        bearer = Bearer(person=found.state.user_id, application=leased.stream, file=request.file_id)
+        shared = await self._duplicates.look(leased.tenant, bearer, answer) if request.read else ()
+        return replace(answer, findings=(*answer.findings, *shared), picture=None)
 
     async def _ask(self, vendor: str, request: Request) -> Result | Started:
         """The vendor's answer, within the patience that we have with it."""

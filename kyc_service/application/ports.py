@@ -214,6 +214,13 @@ class VendorUnavailable(Exception):
         self.cause = cause
 
 
+class VendorBusy(VendorUnavailable):
+    """The vendor has no room at the moment. Nothing failed: the check waits in our own queue, which is durable."""
+
+    def __init__(self) -> None:
+        super().__init__("VENDOR_BUSY")
+
+
 @record
 class PostalAddress:
     """Where the person says they live; every part may be missing. Lives in memory only."""
@@ -288,6 +295,7 @@ class Vendor(Protocol):
         """Look at one document. The same `key` again gives the same check, not a second one.
 
         Raises:
+            VendorBusy: it is to be asked again soon; that is no failure.
             VendorUnavailable: there was no usable answer.
         """
         ...

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 
@@ -15,6 +16,7 @@ from kyc_service.application.ports import (
     Orders,
     PersonErased,
     StoreUnavailable,
+    VendorBusy,
     VendorUnavailable,
 )
 from kyc_service.domain.record import record
@@ -159,6 +161,8 @@ class Worker:
         try:
             try:
                 await self._effects.carry_out(order)
+            except VendorBusy as error:
+                self._awake_in(await self._effects.stand_back(order, error.cause))
             except VendorUnavailable as error:
                 await self._fail(order, error.cause)
         except LeaseLost:
@@ -178,5 +182,7 @@ class Worker:
 
     async def _fail(self, order: Leased, cause: str) -> None:
         """Record the failure, and be awake when the order is due again."""
-        pause = await self._effects.fail(order, cause)
+        self._awake_in(await self._effects.fail(order, cause))
+
+    def _awake_in(self, pause: timedelta) -> None:
         asyncio.get_running_loop().call_later(pause.total_seconds(), self._bell.ring)

@@ -22,7 +22,7 @@ from kyc_service.privacy.sealing import KEY_BYTES, DataKey
 from kyc_service.settings import Settings
 from kyc_service.store.database import head
 
-ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr", "pypdfium2", "pi_heif")
+ENGINE = ("numpy", "onnxruntime", "cv2", "PIL", "rapidocr", "pypdfium2", "pi_heif", "zxingcpp")
 # Read by parts of the service that have no settings of their own, by the tests and by the example client.
 ALSO_KNOWN = frozenset({"KYC_PG_BIN", "KYC_PG_USER", "KYC_TEST_DSN", "KYC_API_URL"})
 PORT = 8180

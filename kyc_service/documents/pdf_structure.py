@@ -26,12 +26,14 @@ from kyc_service.documents.refusals import (
 from kyc_service.documents.sizes import MOST_PIXELS
 from kyc_service.domain.record import record
 
-MOST_STREAMS = 20_000
-MOST_UNPACKED = 256 << 20  # of all streams together; a page scanned at 300 dpi in colour has 26 MiB
+MOST_STREAMS = 5_000
+MOST_WORK = 256 << 20  # bytes read and unpacked, all streams together; a page scanned at 300 dpi in colour has 26 MiB
 LONGEST_STREAM = 80 << 20  # 25 million pixels in colour
-LONGEST_DICTIONARY = 64 << 10
+LONGEST_DICTIONARY = 16 << 10
 PIECE = 1 << 20  # unpacked and searched at a time
 FED = 1 << 16
+LONGEST_TEXT = 8 << 20  # that stands for bytes
+SLOW = 16  # times slower than anything else is unpacked
 OVERLAP = 64  # longer than any name that is searched for, written in codes
 PLAIN = frozenset({b"ASCIIHexDecode", b"AHx", b"ASCII85Decode", b"A85"})
 DEFLATED = frozenset({b"FlateDecode", b"Fl"})
@@ -87,11 +89,13 @@ def search(content: bytes) -> None:
     if ENCRYPTED.search(content):
         raise Encrypted
     _look(content)
-    left = MOST_UNPACKED
+    left = MOST_WORK
     for number, stream in enumerate(_streams(content)):
         if number >= MOST_STREAMS:
             raise Bomb
         left -= _searched(content, stream, left)
+        if left < 0:  # streams may lie within each other, so that a small file is a lot of work
+            raise Bomb
 
 
 def _ends(content: bytes) -> None:
@@ -112,7 +116,11 @@ def _look(text: bytes) -> None:
 def _streams(content: bytes) -> Iterator[Stream]:
     """Every stream with its dictionary, which stands between the object before it and the word `stream`."""
     for found in STREAM.finditer(content):
-        start = max(content.rfind(b"endobj", 0, found.start()), found.start() - LONGEST_DICTIONARY, 0)
+        start = max(
+            content.rfind(b"endobj", max(0, found.start() - LONGEST_DICTIONARY), found.start()),
+            found.start() - LONGEST_DICTIONARY,
+            0,
+        )
         ahead = HEX.sub(lambda code: bytes((int(code[1], 16),)), content[start : found.start()])
         begun = [place.end() for place in OBJECT.finditer(ahead)]
         if len(begun) != 1:  # made to look like something else
@@ -131,26 +139,27 @@ def _filters(dictionary: bytes) -> tuple[bytes, ...]:
 
 
 def _searched(content: bytes, stream: Stream, left: int) -> int:
-    """How much *stream* unpacks to, once it was searched."""
+    """How much work it was to search *stream*."""
     picture = bool(IS_PICTURE.search(stream.dictionary))
     if picture:
         _pixels(stream.dictionary)
-    packed, begin = content, stream.begin
+    packed, begin, work = content, stream.begin, 0
     for place, name in enumerate(stream.filters):
         if name in OF_PICTURES:
             break
         if name in PLAIN:
             packed, begin = _plain(name, packed, begin), 0
+            work += SLOW * len(packed)
         elif name in DEFLATED and not any(other in DEFLATED for other in stream.filters[place + 1 :]):
             if IS_OBJECTS.search(stream.dictionary) and PREDICTED.search(stream.dictionary):
                 raise Uninspectable
-            return _inflated(packed, begin, min(left, LONGEST_STREAM), looked_at=not picture)
+            return work + _inflated(packed, begin, min(left, LONGEST_STREAM), looked_at=not picture)
         else:
             raise Uninspectable
     else:
         if packed is not content:
             _look(packed)
-    return 0 if packed is content else len(packed)
+    return work
 
 
 def _pixels(dictionary: bytes) -> None:
@@ -166,6 +175,8 @@ def _plain(name: bytes, packed: bytes, begin: int) -> bytes:
     if end < 0:
         raise Damaged
     text = b"".join(packed[begin:end].split())
+    if len(text) + 4 * text.count(b"z") > LONGEST_TEXT:  # a `z` stands for four bytes
+        raise Bomb
     try:
         if mark == b"~>":
             return a85decode(text.removeprefix(b"<~"))
@@ -175,23 +186,24 @@ def _plain(name: bytes, packed: bytes, begin: int) -> bytes:
 
 
 def _inflated(packed: bytes, begin: int, limit: int, *, looked_at: bool) -> int:
-    """How much unpacks from *begin*, where the packed bytes themselves say where they end."""
+    """How much is read and unpacked from *begin*, where the packed bytes themselves say where they end."""
     unpacker = zlib.decompressobj()
-    size, tail = 0, b""
+    size, work, tail = 0, 0, b""
     for place in range(begin, len(packed), FED):
         fed = packed[place : place + FED]
+        work += len(fed)
         while fed and not unpacker.eof:
             try:
                 piece = unpacker.decompress(fed, PIECE)
             except zlib.error:  # readers show what they have until here, and that was searched
-                return size
+                return work + size
             fed = unpacker.unconsumed_tail
             size += len(piece)
-            if size > limit:
+            if work + size > limit:
                 raise Bomb
             if looked_at:
                 _look(tail + piece)
                 tail = (tail + piece)[-OVERLAP:]
         if unpacker.eof:
             break
-    return size
+    return work + size

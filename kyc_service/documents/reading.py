@@ -5,9 +5,10 @@ from dataclasses import replace
 from time import perf_counter, process_time
 from typing import TypeAlias
 
+from kyc_service.documents import barcodes
 from kyc_service.documents.decipher import Deciphered, decipher
 from kyc_service.documents.faces import FaceFinder
-from kyc_service.documents.images import Pixels, sharpness
+from kyc_service.documents.images import Pixels, look, sharpness
 from kyc_service.documents.mrz import FILLER
 from kyc_service.documents.ocr import Box, Line, TextReader, aligned, joined
 from kyc_service.documents.pages import opened
@@ -60,7 +61,7 @@ def read(reader: TextReader, content: bytes, media_type: str, faces: FaceSearch 
 
 
 def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | None, clock: "_Clock") -> Reading:
-    sharp = sharpness(pixels)
+    sharp, seen_as = sharpness(pixels), look(pixels)
     clock.lap("quality")
     boxes = reader.find(pixels)
     clock.lap("find")
@@ -75,6 +76,8 @@ def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | N
     places = [*(one.corners for one in text), *(_rounded(box) for box in lines)]
     good = measure(pixels, [corner for corners in places for corner in corners], [box.height for box in boxes])
     clock.lap("light")
+    codes = barcodes.find(pixels)
+    clock.lap("barcodes")
     height, width = pixels.shape[:2]
     return Reading(
         page=number,
@@ -86,6 +89,8 @@ def _page(reader: TextReader, pixels: Pixels, number: int, faces: FaceSearch | N
         zone_corners=tuple(_rounded(box) for box in lines),
         text=text,
         faces=shown,
+        barcodes=codes,
+        look=seen_as,
         quality=good,
         seconds=clock.laps(),
     )

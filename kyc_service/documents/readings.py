@@ -66,6 +66,18 @@ class Traces:
 
 
 @record
+class Barcode:
+    """A barcode: its kind, what it says with one character for each byte, and the box around it in pixels."""
+
+    kind: str
+    text: str
+    box: tuple[float, float, float, float]
+
+    def __repr__(self) -> str:
+        return f"Barcode(kind={self.kind!r}, ***)"
+
+
+@record
 class Reading:
     """What a picture says. `refused`: the reason code of a picture that could not be used at all."""
 
@@ -81,4 +93,6 @@ class Reading:
     faces: tuple[Face, ...] = ()
     quality: Quality | None = None
     traces: Traces | None = None
+    barcodes: tuple[Barcode, ...] = ()
+    look: str | None = None  # 1024 bits in hexadecimal digits that a copy of the picture shares; None: an empty page
     seconds: tuple[Seconds, ...] = ()

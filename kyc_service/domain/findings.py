@@ -105,7 +105,8 @@ class Field:
 class Result:
     """Everything that a vendor or the built-in engine answered for one check. The fields are personal data.
 
-    `models` are names and SHA-256 digests of what looked, `files` the digests of what it looked at.
+    `models` are names and SHA-256 digests of what looked, `files` the digests of what it looked at, the
+    document itself first. `picture` is the look of its picture, 1024 bits in hexadecimal digits; it is never kept.
     """
 
     vendor: str
@@ -115,6 +116,7 @@ class Result:
     models: tuple[tuple[str, str], ...] = ()
     files: tuple[str, ...] = ()
     reference: str | None = None
+    picture: str | None = None
 
 
 WEIGHTY = frozenset({Severity.HIGH, Severity.BLOCKING})

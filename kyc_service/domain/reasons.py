@@ -123,6 +123,8 @@ REASONS: Mapping[str, Reason] = {
         _open("DOC_DATE_NOT_FOUND", "We could not find the date of this document; a person will look at it."),
         _generic("DATA_ADDRESS_MISMATCH"),
         _open("DATA_ADDRESS_MISSING", "Please tell us your address."),
+        # The barcode (AAMVA DL/ID)
+        _generic("BARCODE_INCONSISTENT"),
         # What was declared against what was read
         _generic("DATA_NAME_MISMATCH"),
         _generic("DATA_DOB_MISMATCH"),
@@ -131,6 +133,9 @@ REASONS: Mapping[str, Reason] = {
         _generic("DATA_SEX_MISMATCH"),
         _generic("DATA_DOB_MISSING"),
         _generic("DATA_DOB_INVALID"),
+        # Documents that another person has shown
+        _generic("DUPLICATE_IMAGE"),
+        _generic("DUPLICATE_DOCUMENT"),
         # The person
         _open("ID_MISSING_NAME", "Please give us your full legal name."),
         _open("ID_MISSING_DOB", "Please give us your date of birth."),

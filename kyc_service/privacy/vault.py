@@ -30,6 +30,8 @@ RESPONSE = "kyc/response/v1"
 EMAIL_INDEX = b"kyc/bidx/email/v1\0"
 EMAIL_INDEX_BYTES = 16
 REQUEST = b"kyc/request/v1\0"
+MARK = b"kyc/mark/v1\0"
+MARK_BYTES = 16
 CALLER = b"kyc/caller/v1\0"
 CALLER_BYTES = 16
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -173,6 +175,11 @@ class Vault:
         """
         key = self._index_key(tenant, "email")
         return hmac.digest(key, EMAIL_INDEX + _normalised(email), "sha256")[:EMAIL_INDEX_BYTES]
+
+    def mark(self, tenant: str, trait: str, value: bytes) -> bytes:
+        """What recognises a trait of a document without telling it; it goes when the person goes."""
+        key = self._index_key(tenant, "document")
+        return hmac.digest(key, MARK + trait.encode() + b"\0" + value, "sha256")[:MARK_BYTES]
 
     def fingerprint(self, tenant: str, request: bytes) -> bytes:
         """What recognises a repeated request without telling it; it goes when the stored answer goes."""

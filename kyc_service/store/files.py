@@ -25,6 +25,7 @@ REMEMBERED = """
     where tenant = %s and client = %s and key = %s and expires_at > %s
 """
 RELEASE = "delete from file_claims where tenant = %s and application = %s"
+FORGET = "delete from document_marks where tenant = %s and application = %s"
 
 
 class FileRows:
@@ -77,6 +78,7 @@ class FileRows:
         return Remembered(fingerprint=row[0], subject=row[1], entry=row[2], response=row[3])
 
     async def release(self, tenant: str, application: UUID) -> int:
-        """Give up the application's claims; how many there were."""
-        async with self._database.of(tenant) as connection:
+        """Give up the application's claims, and the marks of its documents; how many claims there were."""
+        async with self._database.of(tenant) as connection, connection.transaction():
+            await connection.execute(FORGET, (tenant, application))
             return (await connection.execute(RELEASE, (tenant, application))).rowcount

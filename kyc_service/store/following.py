@@ -140,6 +140,7 @@ class Following:
         self._saved_at = 0.0
         self._under_way = 0
         self._stream: Stream | None = None
+        self._opening: asyncio.Task[Stream] | None = None
         self._streaming = False
         self._caught_up_at = 0  # the table must be read up to here before the stream is
         self._slot_again = 0.0
@@ -164,8 +165,8 @@ class Following:
         # A batch costs the database and the broker nearly as much for one event as for fifty.
         await asyncio.sleep(max(0.0, self._handed_at + GATHERING - time.monotonic()))
         while True:
-            if self._stream is None and self._log.mode is not RelayMode.TAIL and time.monotonic() >= self._slot_again:
-                await self._open_stream()
+            if self._stream is None and self._log.mode is not RelayMode.TAIL:
+                await self._see_to_the_stream()
             if self._streaming and self._stream:
                 try:
                     batch = await self._from_stream(self._stream)
@@ -200,6 +201,10 @@ class Following:
 
     async def close(self) -> None:
         """Save the position, as far as the database still answers."""
+        if self._opening:
+            self._opening.cancel()
+            with suppress(asyncio.CancelledError, SlotUnusable):
+                self._stream = await self._opening
         if self._stream:
             await self._stream.close()
             self._stream = None
@@ -230,8 +235,29 @@ class Following:
 
     # ── the slot ──────────────────────────────────────────────────────────────────
 
+    async def _see_to_the_stream(self) -> None:
+        """Take the slot as soon as it can be had, while the table is read on. That may take as long as others write."""
+        if self._opening is None:
+            if time.monotonic() >= self._slot_again:
+                await self._open_stream()
+            return
+        if not self._opening.done():
+            return
+        opening, self._opening = self._opening, None
+        try:
+            self._stream = opening.result()
+        except SlotBusy:
+            self._slot_again = time.monotonic() + BUSY_AGAIN
+        except SlotUnusable as error:
+            self._explain(f"the log is followed through its table: {error}")
+        else:
+            if self._stream.renewed:
+                log.warning("slot", receiver=self._name, why=RENEWED)
+            # Whatever was committed before the slot begins stands up to here, and is read from the table first.
+            (self._caught_up_at,) = await _row(self._connection, END)
+            self._sentence = ""
+
     async def _open_stream(self) -> None:
-        """Take the slot, if it can be had. Whatever was committed before is read from the table first."""
         self._slot_again = time.monotonic() + SLOT_AGAIN
         table, database, bounded = await _row(self._connection, PLACE)
         if self._log.mode is RelayMode.AUTO and not bounded:
@@ -240,17 +266,9 @@ class Following:
                 " `max_slot_wal_keep_size`, so that a forgotten slot cannot fill the disk"
             )
             return
-        try:
-            self._stream = await Stream.open(self._log.target, f"kyc_{self._name}_{database}", table)
-        except SlotBusy:
-            self._slot_again = time.monotonic() + BUSY_AGAIN
-        except SlotUnusable as error:
-            self._explain(f"the log is followed through its table: {error}")
-        else:
-            if self._stream.renewed:
-                log.warning("slot", receiver=self._name, why=RENEWED)
-            (self._caught_up_at,) = await _row(self._connection, END)
-            self._sentence = ""
+        slot = f"kyc_{self._name}_{database}"
+        self._opening = asyncio.create_task(Stream.open(self._log.target, slot, table), name=f"open {slot}")
+        self._opening.add_done_callback(lambda _: self._bell.ring())
 
     async def _lose_stream(self, why: str) -> None:
         if self._stream:

@@ -75,13 +75,16 @@ class Stream:
         Raises:
             SlotUnusable: in one sentence, why not, and the cure.
         """
-        connection = await asyncio.to_thread(_connected, target)
+        attempt = Attempt()
+        opening = asyncio.ensure_future(asyncio.to_thread(attempt.open, target, slot, table))
         try:
-            renewed = await asyncio.to_thread(_prepare, connection, slot)
-            await asyncio.to_thread(_start, connection, slot, table)
-            connection.nonblocking = 1
-        except BaseException:
-            connection.finish()
+            connection, renewed = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            while not opening.done():  # until the server has let go of the slot
+                attempt.interrupt()
+                await asyncio.wait({opening}, timeout=0.1)
+            if opening.exception() is None:
+                opening.result()[0].finish()
             raise
         return cls(connection, renewed=renewed)
 
@@ -205,6 +208,31 @@ class Stream:
         self._reported = time.monotonic()
 
 
+class Attempt:
+    """Opening a slot, in a thread. To make one, PostgreSQL waits until everybody who is writing now has ended."""
+
+    def __init__(self) -> None:
+        self._connection: PGconn | None = None
+
+    def open(self, target: str, slot: str, table: str) -> tuple[PGconn, bool]:
+        """The connection that streams, and whether the slot had to be made anew."""
+        self._connection = connection = _connected(target)
+        try:
+            renewed = _prepare(connection, slot)
+            _start(connection, slot, table)
+            connection.nonblocking = 1
+        except BaseException:
+            connection.finish()
+            raise
+        return connection, renewed
+
+    def interrupt(self) -> None:
+        """Have the server stop whatever it does for us at the moment."""
+        if self._connection is not None and self._connection.status == pq.ConnStatus.OK:
+            with suppress(errors.Error):
+                self._connection.get_cancel().cancel()
+
+
 def _connected(target: str) -> PGconn:
     conninfo = make_conninfo(
         target,
@@ -230,8 +258,6 @@ def _prepare(connection: PGconn, slot: str) -> bool:
     if renewed:
         _query(connection, f"select pg_drop_replication_slot('{slot}')")
     if renewed or not state:
-        # Making one waits for every transaction that is open at the moment; nobody should wait long for that.
-        _query(connection, "set statement_timeout = '10s'")
         _query(connection, f"CREATE_REPLICATION_SLOT {slot} LOGICAL wal2json NOEXPORT_SNAPSHOT")
     return renewed
 
@@ -281,7 +307,6 @@ CURES: Mapping[str, str] = {
     "all replication slots are in use": "Every replication slot is taken: raise `max_replication_slots`.",
     "number of requested standby connections": "Every WAL sender is taken: raise `max_wal_senders`.",
     "is active for": "Another process has the replication slot.",
-    "statement timeout": "A transaction that has been open for long keeps the slot from being made: end it.",
     "can no longer get changes": RENEWED,
 }
 

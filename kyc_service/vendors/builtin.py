@@ -7,17 +7,26 @@ from datetime import date
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
-from kyc_service.application.ports import Companion, PostalAddress, Request, Started, Subject, VendorUnavailable
+from kyc_service.application.ports import (
+    Companion,
+    PostalAddress,
+    Request,
+    Started,
+    Subject,
+    VendorBusy,
+    VendorUnavailable,
+)
+from kyc_service.documents import licences
 from kyc_service.documents.addresses import Address
 from kyc_service.documents.checks import CODES, Announced, Beside, Declared, examine, fields
-from kyc_service.documents.faults import EngineFault, EngineNotInstalled, EngineTimeout
+from kyc_service.documents.faults import EngineBusy, EngineFault, EngineNotInstalled, EngineTimeout
 from kyc_service.documents.models import models
 from kyc_service.documents.mrz import Format
 from kyc_service.documents.portraits import FaceUse
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.transliteration import Name
 from kyc_service.domain.application import SELFIE
-from kyc_service.domain.findings import Category, Finding, Outcome, Result, Severity
+from kyc_service.domain.findings import Category, Field, Finding, Outcome, Result, Severity
 from kyc_service.domain.record import record
 
 VERSION = "0.2"
@@ -58,7 +67,8 @@ class Builtin:
         """What the document says, and whether it fits.
 
         Raises:
-            VendorUnavailable: the engine is overloaded, died of the picture or ran out of time.
+            VendorBusy: as many pictures wait for the engine as may.
+            VendorUnavailable: the engine died of the picture or ran out of time.
         """
         if request.read is None or request.media_type is None:
             raise VendorUnavailable("VENDOR_UNSUPPORTED")  # there is nothing to look at
@@ -66,6 +76,8 @@ class Builtin:
             return await self._checked(request, request.read, request.media_type)
         except EngineNotInstalled:
             return Result(vendor=self.name, version=VERSION, findings=(NOT_INSTALLED,))
+        except EngineBusy as error:
+            raise VendorBusy from error
         except EngineTimeout as error:
             raise VendorUnavailable("VENDOR_TIMEOUT") from error
         except EngineFault as error:
@@ -86,14 +98,18 @@ class Builtin:
             today,
             Beside(pages=tuple(one.reading for one in beside), faces=_face_use(request)),
         )
+        declared = declared_by(request.subject)
+        said = licences.Said(name=declared.name, birth_date=declared.birth_date)
+        codes = licences.compared(seen.reading, [one.reading for one in beside], said, today)
         return Result(
             vendor=self.name,
             version=VERSION,
-            findings=findings,
-            fields=() if request.doc_type == SELFIE else fields(seen.reading, today),
+            findings=(*findings, *codes),
+            fields=_fields(request, seen.reading),
             models=models(),
             files=tuple(one.sha256 for one in (seen, *beside)),
             reference=str(request.key),
+            picture=seen.reading.look,
         )
 
     async def _seen(self, read: Read, media_type: str, *, describe: bool) -> Seen:
@@ -112,6 +128,14 @@ class Builtin:
         """Nothing left this machine, so there is nothing to call back; the receipt says whose it is."""
         del reference
         return f"builtin: nothing was sent out for {key}"
+
+
+def _fields(request: Request, reading: Reading) -> tuple[Field, ...]:
+    """The data of the zone, or where there is none those of the barcode; a selfie has no data."""
+    if request.doc_type == SELFIE:
+        return ()
+    barcode = licences.scanned(reading)
+    return fields(reading, request.today.date()) or (licences.fields(barcode) if barcode else ())
 
 
 NOT_INSTALLED = Finding(

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from kyc_service.application.desk import Amendment, Announced, Caller, Submission, Verdict, View
 from kyc_service.application.effects import vendor_key
 from kyc_service.application.files import FileView
-from kyc_service.application.ports import PersonErased
+from kyc_service.application.ports import PersonErased, Request, Started, VendorBusy
 from kyc_service.bootstrap import VENDORS, App, build
 from kyc_service.domain.application import (
     TERMINAL,
@@ -26,6 +26,7 @@ from kyc_service.domain.application import (
     StepCompensated,
     VendorGivenUp,
 )
+from kyc_service.domain.findings import Result
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.vendors.simulated import Magic, Simulated, magic_file_id
 
@@ -259,3 +260,23 @@ async def test_a_selfie_cannot_be_read_any_more_once_the_application_is_over(app
     with pytest.raises(PersonErased):
         [chunk async for chunk in app.cabinet.read("sandbox", stored.id)]
     await app.cabinet.erase("sandbox", stored.id, "once more does no harm")
+
+
+async def test_a_vendor_without_room_is_asked_again_and_never_given_up(settings: Settings, caller: Caller) -> None:
+    class Crowded(Simulated):
+        full = 8  # more often than a vendor may fail
+
+        async def check(self, request: Request) -> Result | Started:
+            if Crowded.full:
+                Crowded.full -= 1
+                raise VendorBusy
+            return await super().check(request)
+
+    vendors = {**VENDORS, AvailableVendors.SIMULATED: lambda _: Crowded("simulated")}
+    async with build(settings, vendors=vendors) as app:
+        passport = Announced(doc_type="PASSPORT", file_id=magic_file_id(Magic.VERIFIED), issued_country="NL")
+        view = await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=(passport,)))
+        assert isinstance(view, View)
+        assert await worked_off(app, view.snapshot.id) == (Status.VERIFIED, None)
+        assert Crowded.full == 0
+        assert VendorGivenUp.__name__ not in await happened(app, view.snapshot.id)

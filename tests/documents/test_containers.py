@@ -117,6 +117,7 @@ ZIPPED = zlib.compress(bytes(64 << 20))
         (HEIC + box(b"mpvd", b"x"), media.HEIC, Animated),
         (in_png(chunk(b"zTXt", b"Comment\0\0" + ZIPPED)), media.PNG, Bomb),
         (in_png(chunk(b"iCCP", b"profile\0\0" + ZIPPED)), media.PNG, Bomb),
+        (in_png(*[chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(4 << 20)))] * 17), media.PNG, Bomb),
         (MANY_SCANS, media.JPEG, Bomb),
         (in_png(chunk(b"zTXt", b"Comment\0\0no zlib")), media.PNG, Damaged),
         (PICTURES[media.PNG][:-4] + b"abcd", media.PNG, Damaged),

@@ -146,6 +146,32 @@ def test_a_script_behind_a_stream_that_feigns_its_end_is_found() -> None:
         opened(pdf(stream(packed, b"/Filter /FlateDecode")), media.PDF)
 
 
+def overlapping(count: int) -> bytes:
+    """Streams that all end where the last one ends: each is told to unpack everything that follows it."""
+    empty = b"\0\0\0\xff\xff" * 400_000  # blocks without content: a lot to read, nothing to see
+    heads = [b"endobj %d 0 obj << /Filter /FlateDecode >> stream\n\x78\x01" % number for number in range(count, 0, -1)]
+    content = empty
+    for head in heads:
+        stored = b"\0" + len(head).to_bytes(2, "little") + (0xFFFF - len(head)).to_bytes(2, "little")
+        content = stored + head + content
+    return b"%PDF-1.7\n1 0 obj << /Filter /FlateDecode >> stream\n\x78\x01" + content + b"\n%%EOF"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%PDF-1.7\n" + b"endobj 1 0 obj << /Filter /A85 >> stream\n" + b"z" * 3_000_000 + b"~>\n%%EOF",
+        b"%PDF-1.7\n" + b"endobj 1 0 obj << >> stream\n" * 5001 + b"endstream %%EOF",
+        overlapping(1000),
+    ],
+    ids=["text within text", "streams without end", "streams within streams"],
+)
+def test_a_file_that_is_too_much_work_is_a_bomb(content: bytes) -> None:
+    with pytest.raises(FileRefused) as caught:
+        opened(content, media.PDF)
+    assert caught.type is Bomb
+
+
 def test_only_the_first_pages_are_drawn() -> None:
     assert len(opened(pdf(pages=MOST_PAGES), media.PDF)) == PAGES_READ
 

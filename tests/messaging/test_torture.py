@@ -168,6 +168,16 @@ async def give_the_slot_up(target: str) -> None:
                 await connection.execute("checkpoint")
 
 
+async def streaming(target: str) -> None:
+    """Until a relay follows the slot."""
+    async with await AsyncConnection.connect(target, autocommit=True) as connection, asyncio.timeout(60):
+        while True:
+            cursor = await connection.execute("select count(*) from pg_stat_replication where state = 'streaming'")
+            if await cursor.fetchone() == (1,):
+                return
+            await asyncio.sleep(0.05)
+
+
 async def survive(
     target: str, rabbit: RabbitNode, mode: RelayMode, folder: Path, *, kills: int, restarts: int, cuts: int
 ) -> None:
@@ -194,11 +204,12 @@ async def survive(
             if kill % max(1, kills // cuts) == 0:
                 proxy.cut_after = dice.randrange(1, 20_000)
         if mode is RelayMode.WAL2JSON:
+            await streaming(target)
             for number in range(2):
                 relays.kill(number, again=False)
             await give_the_slot_up(target)
             relays.start_again()
-            await asyncio.sleep(1)
+            await streaming(target)
         over.set()
         await asyncio.gather(*writers)
         expected = committed.total()

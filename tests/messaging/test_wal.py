@@ -177,7 +177,7 @@ async def test_a_slot_that_was_given_up_loses_nothing(moody: str, rabbit: Rabbit
         async with relaying(journal, rabbit.url, RelayMode.WAL2JSON):
             streams = [await journal.submit()]
             await consumer.events(1)
-            await eventually(partial(_is, moody, "reserved", True))
+            await eventually(partial(_streams, moody))
         with psycopg.connect(moody, autocommit=True) as other:
             other.execute("create table foreign_table (n int)")
             for _ in range(200):
@@ -193,7 +193,7 @@ async def test_a_slot_that_was_given_up_loses_nothing(moody: str, rabbit: Rabbit
         with capture_logs() as said:
             async with relaying(journal, rabbit.url, RelayMode.WAL2JSON):
                 events = await consumer.events(2 * len(streams) - 1)
-                await eventually(partial(_is, moody, "reserved", True))
+                await eventually(partial(_streams, moody))
                 last = await journal.submit()
                 events += await consumer.events(1)
         assert [line["why"] for line in said if line["event"] == "slot"] == [RENEWED]
@@ -204,5 +204,28 @@ async def test_a_slot_that_was_given_up_loses_nothing(moody: str, rabbit: Rabbit
     assert len({event.id for event in events}) == len(events), "a clean end repeats nothing"
 
 
-async def _is(target: str, status: str, active: bool) -> bool:
-    return wal_status(target) == [(status, active)]
+async def test_somebody_who_writes_for_long_holds_up_the_slot_and_not_the_relay(
+    logical_journal: Journal, rabbit: RabbitNode
+) -> None:
+    consumer = Consumer(rabbit.url)
+    target = logical_journal.database.target
+
+    for ended in (False, True):
+        with psycopg.connect(target) as other:
+            other.execute("create table foreign_table (n int)")
+            async with relaying(logical_journal, rabbit.url, RelayMode.WAL2JSON):
+                stream = await logical_journal.submit()
+                assert [event.subject for event in await consumer.events(1)] == [stream]
+                assert not await _streams(target)
+                if ended:
+                    other.rollback()
+                    await eventually(partial(_streams, target))
+            other.rollback()
+
+
+async def _streams(target: str) -> bool:
+    """Whether somebody follows the slot, and is not just making it."""
+    with psycopg.connect(target) as connection:
+        return connection.execute(
+            "select count(*) from pg_stat_replication where application_name = 'kyc-relay' and state = 'streaming'"
+        ).fetchone() == (1,)

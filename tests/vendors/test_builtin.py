@@ -13,8 +13,8 @@ pytest.importorskip("cv2", reason="the engine extra is not installed")
 from contract import PERSON, VendorContract, never_uploaded
 from PIL import Image
 
-from kyc_service.application.ports import Companion, Request, Vendor, VendorUnavailable
-from kyc_service.documents.faults import EngineNotInstalled
+from kyc_service.application.ports import Companion, Request, Vendor, VendorBusy, VendorUnavailable
+from kyc_service.documents.faults import EngineBusy, EngineNotInstalled
 from kyc_service.documents.pool import EnginePool
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.specimen import degraded, draw, draw_back, draw_front, draw_selfie, traveller
@@ -165,3 +165,12 @@ async def test_a_document_that_was_never_uploaded_is_no_outage_that_could_be_wai
     with pytest.raises(VendorUnavailable) as refused:
         await Builtin(engine).check(never_uploaded(uuid4()))
     assert refused.value.cause == "VENDOR_UNSUPPORTED"
+
+
+async def test_an_engine_without_room_is_busy_and_not_down() -> None:
+    class Crowded:
+        async def read(self, picture: bytes, media_type: str, *, describe_faces: bool = False) -> Reading:
+            raise EngineBusy
+
+    with pytest.raises(VendorBusy):
+        await Builtin(Crowded()).check(request_for(b""))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from kyc_service.domain.record import record
 from kyc_service.screening.entries import Entry, Group, Kind, NameKind
 from kyc_service.screening.lists.opensanctions_csv import PAGE
 from kyc_service.screening.lists.reading import Draft, Files, ListUnreadable, Problems, is_latin, lines
@@ -46,40 +47,58 @@ COUNTRIES = ("nationality", "citizenship", "country", "jurisdiction", "flag")
 OWNERS: Mapping[str, str] = {"Sanction": "entity", "Occupancy": "holder"}
 
 
+@record
+class _Attached:
+    """What a sanction or an occupancy tells of the one it belongs to; the rest of it is not kept."""
+
+    sanction: bool
+    programmes: tuple[str, ...]
+    listed: str | None
+
+
+def _attached(entity: Entity) -> _Attached:
+    dates = _values(entity, "listingDate") or _values(entity, "startDate")
+    return _Attached(
+        sanction=entity["schema"] == "Sanction",
+        programmes=tuple(value for key in ("programId", "program", "post") for value in _values(entity, key)),
+        listed=min(dates, default=None),
+    )
+
+
 def parse(files: Files, source: str, problems: Problems) -> Iterator[Entry]:
     """Every entity of the file that people are screened against.
 
     Raises:
         ListUnreadable: a line is no entity.
     """
-    attached: defaultdict[str, list[Entity]] = defaultdict(list)
+    attached: defaultdict[str, list[_Attached]] = defaultdict(list)
     addresses: dict[str, str] = {}
     for entity in _entities(files["main"], problems):
         if owner := OWNERS.get(entity["schema"]):
             for identity in _values(entity, owner):
-                attached[identity].append(entity)
+                attached[identity].append(_attached(entity))
         elif entity["schema"] == "Address":
-            addresses[entity["id"]] = next(iter(_values(entity, "full")), entity.get("caption", ""))
+            addresses[entity["id"]] = next(iter(_values(entity, "full")), _caption(entity))
     for entity in _entities(files["main"], problems):
         belonging = attached.get(entity["id"], ())
         if entity["schema"] in KINDS and _listed(entity, belonging):
             yield _entry(entity, belonging, addresses, source, problems)
 
 
-def _listed(entity: Entity, belonging: Sequence[Entity]) -> bool:
+def _listed(entity: Entity, belonging: Sequence[_Attached]) -> bool:
     """Whether the entity is a target, and not merely somebody whom a target is tied to."""
     return bool(entity.get("target") or _values(entity, "topics") or belonging)
 
 
 def _entry(
-    entity: Entity, belonging: Sequence[Entity], addresses: Mapping[str, str], source: str, problems: Problems
+    entity: Entity, belonging: Sequence[_Attached], addresses: Mapping[str, str], source: str, problems: Problems
 ) -> Entry:
     topics = _values(entity, "topics")
-    sanctioned = any(one["schema"] == "Sanction" for one in belonging) or any(not t.startswith("role") for t in topics)
+    sanctioned = any(one.sanction for one in belonging) or any(not t.startswith("role") for t in topics)
     group = Group.SANCTION if sanctioned or not topics else Group.PEP
     draft = Draft(source, entity["id"], problems, kind=KINDS[entity["schema"]], group=group)
     draft.link = f"{PAGE}{entity['id']}/"
-    draft.name(entity.get("caption"), NameKind.PRIMARY)
+    draft.name(_caption(entity), NameKind.PRIMARY)
     for key, kind in (
         ("name", NameKind.ALIAS),
         ("alias", NameKind.ALIAS),
@@ -101,14 +120,13 @@ def _entry(
         for value in _values(entity, key):
             draft.identifier(number, value.removeprefix("IMO") if number == "imo" else value)
     for one in belonging:
-        for key in ("programId", "program", "post"):
-            for value in _values(one, key):
-                draft.programme(value)
-        for value in sorted(_values(one, "listingDate") or _values(one, "startDate"))[:1]:
-            draft.read("listed on", value, draft.was_listed)
+        for value in one.programmes:
+            draft.programme(value)
+        draft.read("listed on", one.listed, draft.was_listed)
     for topic in topics:
         draft.programme(topic)
-    for identity in entity.get("referents") or ():
+    referents = entity.get("referents")
+    for identity in referents if isinstance(referents, list) else ():
         if identity != entity["id"]:
             draft.referent(f"{source}:{identity}")
     for value in _values(entity, "birthPlace"):
@@ -141,6 +159,11 @@ def _entity(line: str, where: str) -> Entity:
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ListUnreadable(f"{where} is no entity with id, schema and properties.")
+
+
+def _caption(entity: Entity) -> str:
+    caption = entity.get("caption")
+    return caption if isinstance(caption, str) else ""
 
 
 def _values(entity: Entity, key: str) -> Sequence[str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kyc_service.screening.entries import Entry, Group, Kind, NameKind
-from kyc_service.screening.lists.reading import Draft, Files, ListUnreadable, Problems, lines
+from kyc_service.screening.lists.reading import Draft, Files, ListUnreadable, Problems, clean, lines
 
 KINDS: Mapping[str, Kind] = {
     "Person": Kind.PERSON,
@@ -56,7 +56,9 @@ def read(line: str, number: int, source: str, problems: Problems) -> Entry:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ListUnreadable(f"Line {number} is no JSON object with an id and names.") from error
     prefix, _, rest = identity.partition(":")
-    draft = Draft(*((prefix, rest) if rest else (source, identity)), problems, kind=_kind(told), group=_group(told))
+    draft = Draft(
+        *((prefix, rest) if prefix and rest else (source, identity)), problems, kind=_kind(told), group=_group(told)
+    )
     for value, kind in names:
         draft.name(value, NAMES.get(kind, NameKind.ALIAS))
     for value in _texts(told.get("dobs")):
@@ -64,7 +66,8 @@ def read(line: str, number: int, source: str, problems: Problems) -> Entry:
     for value in _texts(told.get("countries")):
         draft.country(value)
     draft.is_of_gender(_text(told.get("gender")))
-    for found in told.get("ids") or ():
+    ids = told.get("ids")
+    for found in ids if isinstance(ids, list) else ():
         if isinstance(found, Mapping):
             draft.identifier(str(found.get("type") or "other"), _text(found.get("value")), _text(found.get("country")))
         else:
@@ -74,7 +77,7 @@ def read(line: str, number: int, source: str, problems: Problems) -> Entry:
     draft.birth_place(_text(told.get("pob")))
     draft.remark(_text(told.get("remarks")))
     draft.read("listed on", _text(told.get("since")), draft.was_listed)
-    draft.link = _text(told.get("link"))
+    draft.link = clean(_text(told.get("link")))
     return draft.entry()
 
 

@@ -311,6 +311,8 @@ def table(
 ) -> Iterator[Mapping[str, str]]:
     """The rows of a CSV file by the names in its header, which stands in the first row that has every *wanted* name.
 
+    A row with more or fewer columns is noted; what is missing is empty.
+
     Raises:
         ListUnreadable: no row among the first ten is such a header.
     """
@@ -324,7 +326,9 @@ def table(
             elif number >= 10:
                 break
             continue
-        yield dict(zip(header, row, strict=False))
+        if len(row) != len(header):
+            problems.note(f"row {number + 1}", "row", row[:3], f"It has {len(row)} columns, not {len(header)}.")
+        yield dict(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False))
     if header is None:
         raise ListUnreadable(f"No row is a header with {', '.join(sorted(needed))}.")
 
@@ -359,10 +363,10 @@ def elements(path: Path, wanted: Iterable[str], *, root: str | None = None) -> I
                     element.clear()
                     if stack:
                         stack[-1].clear()
-    except ParseError as error:
-        raise ListUnreadable(f"The XML is broken: {error}.") from error
     except DefusedXmlException as error:
         raise ListUnreadable("The XML declares entities or a document type, which no list does.") from error
+    except (ParseError, LookupError, ValueError) as error:  # the latter two: it claims an encoding that there is not
+        raise ListUnreadable(f"The XML is broken: {error}.") from error
 
 
 def text_of(element: Element, path: str) -> str | None:
