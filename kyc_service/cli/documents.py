@@ -67,12 +67,26 @@ def match(one: Path, other: Path, *, machine: bool) -> None:
 @click.argument("out", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 @click.option("--format", "kind", default="TD3", show_default=True, help="TD1, TD2, TD3, MRVA, MRVB, FRENCH_ID …")
 @click.option("--country", default="UTO", show_default=True, help="The issuer, as a zone spells it: NLD, D, GBD.")
-@click.option("--surname", default="Eriksson", show_default=True)
-@click.option("--given-names", default="Anna Maria", show_default=True)
-@click.option("--number", default="L898902C3", show_default=True)
-@click.option("--birth", type=click.DateTime(["%Y-%m-%d"]), default="1974-08-12", show_default=True)
-@click.option("--expiry", type=click.DateTime(["%Y-%m-%d"]), default="2034-04-15", show_default=True)
-@click.option("--sex", type=click.Choice(["F", "M", "X"]), default="F", show_default=True)
+@click.option("--surname", default="Eriksson", show_default=True, help="family name of the holder")
+@click.option("--given-names", default="Anna Maria", show_default=True, help="given names of the holder")
+@click.option("--number", default="L898902C3", show_default=True, help="number of the document")
+@click.option(
+    "--birth", type=click.DateTime(["%Y-%m-%d"]), default="1974-08-12", show_default=True, help="date of birth"
+)
+@click.option(
+    "--expiry",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default="2034-04-15",
+    show_default=True,
+    help="last day on which it is valid",
+)
+@click.option(
+    "--sex",
+    type=click.Choice(["F", "M", "X"]),
+    default="F",
+    show_default=True,
+    help="sex of the holder; X: unspecified",
+)
 def specimen(out: Path, kind: str, **particulars: object) -> None:
     """Draw the document of somebody who does not exist, marked SPECIMEN, as a JPEG picture.
 

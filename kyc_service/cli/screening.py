@@ -47,15 +47,21 @@ def screen() -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--birth-date", metavar="DATE", help="A day, a month or a year: 1970-01-31, 1970-01, 1970.")
 @click.option("--country", "countries", multiple=True, metavar="CODE", help="ISO 3166-1 alpha-2; may be repeated.")
-@click.option("--gender", type=click.Choice(["male", "female"]))
-@click.option("--kind", type=click.Choice(KINDS), default="person", show_default=True)
+@click.option("--gender", type=click.Choice(["male", "female"]), help="gender, if it is known")
+@click.option("--kind", type=click.Choice(KINDS), default="person", show_default=True, help="what NAME is the name of")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Least probability.")
 @click.option("--watchlist", type=FILE, help="A list to search instead: JSON Lines, may be gzipped.")
 @click.option(
     "--queries", type=FILE, help="Queries to answer: JSON Lines, may be gzipped. Needs --watchlist and --out."
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where the answers go, a line a query.")
-@click.option("--processes", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="every core")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="every core",
+    help="processes for a file of queries",
+)
 @click.option("--json", "as_json", is_flag=True, help="The matches as JSON, with every reason.")
 def search(
     names: tuple[str, ...],
@@ -239,7 +245,7 @@ def _write(answered: "Iterable[tuple[str, Hits]]", stream: TextIO) -> None:
 @screen.command("report")
 @click.option("--queries", type=FILE, required=True, help="The queries, with what each is about (kind, target).")
 @click.option("--results", type=FILE, required=True, help="What `kyc screen search --out` wrote.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
 def report(queries: Path, results: Path, as_json: bool) -> None:
     """Tell, for each threshold, the recall, the share of clean people alerted on, and alerts per 1 000 of them.
 

@@ -111,7 +111,7 @@ def test_a_database_that_does_not_answer_is_a_failure(kyc: Kyc) -> None:
 def test_production_is_refused_sentence_by_sentence(kyc: Kyc) -> None:
     result = kyc("doctor", "-o", "json", KYC_ENV="production", KYC_DB_DSN=None)
     assert result.exit_code == 1
-    assert sum(row["what"] == "production" for row in json.loads(result.stdout)) == 4
+    assert sum(row["what"] == "production" for row in json.loads(result.stdout)) == 5
 
 
 def test_a_database_that_was_not_migrated_is_a_failure_in_production(
