@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -113,5 +114,13 @@ def settings(dsn: str, tmp_path: Path) -> Settings:
 
 
 def _run(server: str, statement: sql.Composed) -> None:
+    """As the owner of the databases; nobody but a superuser may end the server's own clean-up of one, so wait for it."""
     with psycopg.connect(server, autocommit=True) as connection:
+        for _ in range(100):
+            try:
+                connection.execute(statement)
+            except psycopg.errors.InsufficientPrivilege:
+                time.sleep(0.1)
+            else:
+                return
         connection.execute(statement)

@@ -101,7 +101,9 @@ class Walked:
 
 # Nobody of this name holds such a passport: the name and the number are the example of ICAO Doc 9303-4.
 HOLDER = traveller(issuer="NLD")
-EXPIRED = traveller(issuer="NLD", expiry=date(2020, 4, 15))
+EXPIRED = traveller(issuer="NLD", number="L898902C4", expiry=date(2020, 4, 15))
+# Each applicant has a passport of their own: one number for two people goes to a reviewer.
+ANOTHER = traveller(issuer="NLD", number="L898902C5")
 COUNTRY = "NL"
 DECLARED = {"given_names": HOLDER.given_names, "family_name": HOLDER.surname, "birth_date": str(HOLDER.birth)}
 
@@ -120,8 +122,8 @@ WALKS: Sequence[Walk] = (
     ),
     Walk(
         title="A picture that nobody can read, and then a better one",
-        first=Picture(file="blurred.jpg", holder=HOLDER, readable=False),
-        better=Picture(file="better.jpg", holder=HOLDER),
+        first=Picture(file="blurred.jpg", holder=ANOTHER, readable=False),
+        better=Picture(file="better.jpg", holder=ANOTHER),
         expected=ending("VERIFIED", asked_again=True),
     ),
     Walk(

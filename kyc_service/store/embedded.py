@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 from urllib.parse import quote
 
 import psycopg
-import structlog
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
@@ -36,6 +35,9 @@ from kyc_service.store.pg_cluster import (
     NoAccount,
 )
 from kyc_service.store.pg_supervisor import PORT, open_lock, try_lock
+
+if TYPE_CHECKING:
+    import structlog
 
 __all__ = [
     "BinariesNotFound",
@@ -58,8 +60,6 @@ GUARD_SECONDS = 1.0  # how long nobody notices at most that the supervisor is go
 LONGEST_GUARD_SECONDS = 60.0
 JOIN_SECONDS = 5.0
 LONGEST_LOG = 1024 * 1024
-
-log = structlog.get_logger("kyc.embedded")
 
 
 class ServerDidNotStart(EmbeddedServerUnavailable):
@@ -150,11 +150,18 @@ def _guard(control: Path, grace: float, patience: float, over: threading.Event) 
     while not over.wait(pause):
         try:
             if _see_to_a_supervisor(control, grace, time.monotonic() + patience):
-                log.warning("embedded_server_restarted", reason="its supervisor was gone")
+                _log().warning("embedded_server_restarted", reason="its supervisor was gone")
             pause = GUARD_SECONDS
         except (EmbeddedServerUnavailable, OSError) as error:
-            log.error("embedded_server_lost", error=type(error).__name__)  # noqa: TRY400 - the journal tells more
+            _log().error("embedded_server_lost", error=type(error).__name__)
             pause = min(pause * 2, LONGEST_GUARD_SECONDS)
+
+
+def _log() -> "structlog.typing.FilteringBoundLogger":
+    import structlog  # noqa: PLC0415 - joining a server needs nothing but psycopg
+
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("kyc.embedded")
+    return logger
 
 
 def discard(home: Path, *, patience: float = PATIENCE_SECONDS) -> None:

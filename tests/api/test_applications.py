@@ -327,10 +327,11 @@ def test_a_reviewer_decides_what_the_checks_left_open(working: TestClient, form:
     assert (stale.status_code, stale.json()["code"]) == (412, "version_stale")
     given = {"If-Match": f'"v{shown["version"]}"', "Idempotency-Key": "review-1"}
     decided = working.post(f"{where}/review", json=verdict, headers=given)
-    assert (decided.status_code, decided.json()["status"]) == (200, "VERIFIED")
+    assert (decided.status_code, decided.json()["awaiting"]) == (200, "checks")  # the lists are asked
     again = working.post(f"{where}/review", json=verdict, headers=given)
     assert (again.status_code, again.content) == (200, decided.content)
     assert again.headers["idempotent-replayed"] == "true"
+    assert working.get(where, headers={"Prefer": "wait=20"}).json()["status"] == "VERIFIED"
     late = working.post(f"{where}/review", json=verdict)
     assert (late.status_code, late.json()["code"]) == (409, "application_not_in_review")
 
