@@ -114,7 +114,7 @@ def settings(dsn: str, tmp_path: Path) -> Settings:
 
 
 def _run(server: str, statement: sql.Composed) -> None:
-    """As the owner of the databases; nobody but a superuser may end the server's own clean-up of one, so wait for it."""
+    """As the owner of the databases, who may not end the clean-up that the server itself does in one: wait for it."""
     with psycopg.connect(server, autocommit=True) as connection:
         for _ in range(100):
             try:
