@@ -102,10 +102,19 @@ class Walked:
 # Nobody of this name holds such a passport: the name and the number are the example of ICAO Doc 9303-4.
 HOLDER = traveller(issuer="NLD")
 EXPIRED = traveller(issuer="NLD", number="L898902C4", expiry=date(2020, 4, 15))
-# Each applicant has a passport of their own: one number for two people goes to a reviewer.
-ANOTHER = traveller(issuer="NLD", number="L898902C5")
+# Each applicant has a passport of their own: one that two people show goes to a reviewer.
+ANOTHER = traveller(
+    surname="Specimen", given_names="Willeke Liselotte", issuer="NLD", number="SPECI2014", birth=date(1965, 3, 10)
+)
 COUNTRY = "NL"
-DECLARED = {"given_names": HOLDER.given_names, "family_name": HOLDER.surname, "birth_date": str(HOLDER.birth)}
+
+
+def declared(holder: Particulars) -> Json:
+    """What the holder of a passport says of themselves."""
+    return {"given_names": holder.given_names, "family_name": holder.surname, "birth_date": str(holder.birth)}
+
+
+DECLARED = declared(HOLDER)
 
 LISTED = {"given_names": "Specimen Wiktor", "family_name": "Listownik", "birth_date": "1961-04-17"}
 
@@ -124,6 +133,7 @@ WALKS: Sequence[Walk] = (
         title="A picture that nobody can read, and then a better one",
         first=Picture(file="blurred.jpg", holder=ANOTHER, readable=False),
         better=Picture(file="better.jpg", holder=ANOTHER),
+        declared=declared(ANOTHER),
         expected=ending("VERIFIED", asked_again=True),
     ),
     Walk(
