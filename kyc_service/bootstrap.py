@@ -36,7 +36,7 @@ from kyc_service.privacy.people import DocumentVault, People
 from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
 from kyc_service.screening import watch
-from kyc_service.screening.lists.library import Watchlists
+from kyc_service.screening.lists.library import SAMPLE_WARNING, NoListInForce, Watchlists
 from kyc_service.screening.lists.sources import name_of
 from kyc_service.screening.screener import ListScreener
 from kyc_service.settings import AvailableVendors, Settings
@@ -112,6 +112,16 @@ class App:
     async def backlogs(self) -> Mapping[str, Backlog]:
         """How much each broker has not been told yet."""
         return await self.log.backlogs([relay.name for relay in self.relays]) if self.relays else {}
+
+    async def cautions(self) -> list[str]:
+        """What must be said loudly of the lists in development; production starts with none but real ones."""
+        if self.settings.production:
+            return []
+        try:
+            in_force = await self.watchlists.in_force()
+        except NoListInForce as error:
+            return [str(error.__doc__)]
+        return [SAMPLE_WARNING] if in_force.sample else []
 
     async def ready(self) -> Mapping[str, Ready]:
         """What has to work before requests are taken."""

@@ -67,6 +67,8 @@ def create_app(settings: Settings | None = None, build: Build = bootstrap.build)
             for sentence in await asyncio.to_thread(bootstrap.warnings, present):
                 log.warning(sentence)
             api.state.kyc = app = await stack.enter_async_context(build(present))
+            for sentence in await app.cautions():
+                log.warning(sentence)
             await stack.enter_async_context(_background(app))
             stack.enter_context(_hanging_up(app))
             # What is here now stays: the collector need not look at it again at every turn (a sixth of a request).

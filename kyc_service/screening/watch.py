@@ -189,7 +189,15 @@ class Watch:
                 case _:
                     for person in people:
                         done += await self._screen(campaign, person)
-        return done
+        return done + await self._unchanged(campaign, campaign.lists, ())  # whom a check has screened meanwhile
+
+    async def _unchanged(self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[Enrolment]) -> Round:
+        """Record that nothing changed for those who were screened against *since*, but for the *touched*."""
+        left_out = [person.application for person in touched]
+        count = 0
+        while batch := await self._campaigns.record_rest(campaign, since, left_out, self._clock()):
+            count += batch
+        return Round(unchanged=count)
 
     async def _pending(self, campaign: Campaign) -> AsyncIterator[Enrolment]:
         after: UUID | None = None
@@ -226,12 +234,7 @@ class Watch:
         done = Round()
         for person in touched:
             done += await self._screen(campaign, person)
-        against = people[0].lists or {}
-        while unchanged := await self._campaigns.record_rest(
-            campaign, against, [person.application for person in touched], self._clock()
-        ):
-            done += Round(unchanged=unchanged)
-        return done
+        return done + await self._unchanged(campaign, people[0].lists or {}, touched)
 
     async def _had_hits(self, person: Enrolment) -> bool:
         return any(outcome.count for outcome in await self._campaigns.outcomes(person.tenant, person.application))

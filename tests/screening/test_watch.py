@@ -174,12 +174,10 @@ async def test_the_daily_check_finds_what_was_missed(app: App, enter: Enter, imp
     await imported("Ivan Petrovich Sidorov")
     with psycopg.connect(dsn) as connection:  # as if a round had believed the person to be up to date
         connection.execute("update enrolments set lists = '{\"x\": 2}'")
-        connection.execute(
-            "insert into campaigns select tenant, gen_random_uuid(), occasion, engine, lists, false, opened_at"
-            " from campaigns"
-        )
     assert (await app.watch.check("2026-11-25", 10)).alerts == 1
     assert (await app.watch.check("2026-11-25", 10)).alerts == 0
+    assert await app.watch.round() == Round(unchanged=1)
+    assert await app.watch.round() == Round()
     assert len(await alerts(app, application)) == 1
 
 
