@@ -298,6 +298,7 @@ def test_a_server_ends_with_its_killed_supervisor(home: Path, server: Server) ->
 
 def test_a_joiner_brings_back_what_lost_its_supervisor(home: Path, server: Server) -> None:
     os.kill(supervisor_of(home), signal.SIGKILL)
+    eventually(lambda: "supervisor" not in processes_over(home).values())  # it may die a moment after it was killed
     with join(home, grace=GRACE) as second:
         assert second.dsn == server.dsn
         assert answers(second.dsn)
