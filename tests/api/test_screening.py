@@ -115,20 +115,3 @@ def test_a_question_that_cannot_be_asked_is_refused_without_repeating_it(
     assert answer.status_code == 422
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
     assert "Germany" not in answer.text
-
-
-def test_nothing_of_a_question_is_logged(api: TestClient, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
-    assert api.post(SCREENINGS, json={"name": "Canary Listownik"}).status_code == 200
-    said = capsys.readouterr()
-    assert "Canary" not in caplog.text + said.out + said.err
-
-
-def test_a_service_on_the_sample_list_says_so_at_its_start(
-    quiet: Any, serving: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with serving(quiet):
-        pass
-    assert "SCREENING RUNS ON THE SAMPLE LIST" in "".join(capsys.readouterr())
-    with serving(quiet.model_copy(update={"watchlists": ("us_ofac_sdn",)})):
-        pass
-    assert "No sanctions list is in force" in "".join(capsys.readouterr())

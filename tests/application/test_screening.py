@@ -157,3 +157,13 @@ async def test_whoever_the_lists_cannot_be_asked_about_waits_and_is_never_given_
     assert (found.state.status, found.state.awaiting) == (Status.IN_PROGRESS, Awaiting.CHECKS)
     lists.missing = False
     assert await work == (Status.VERIFIED, None)
+
+
+async def test_a_service_on_the_sample_list_says_so(settings: Settings) -> None:
+    async with build(settings) as app:
+        assert [sentence.split(":")[0] for sentence in await app.cautions()] == ["SCREENING RUNS ON THE SAMPLE LIST"]
+
+
+async def test_a_service_whose_lists_are_missing_says_so(settings: Settings) -> None:
+    async with build(settings.model_copy(update={"watchlists": ("us_ofac_sdn",)})) as app:
+        assert [sentence.split(":")[0] for sentence in await app.cautions()] == ["No sanctions list is in force"]
