@@ -37,8 +37,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--number", type=int, default=24)
     number = arguments.parse_args().number
-    pictures = [picture(index) for index in range(number)]
-    alone = engine_alone(pictures)
+    # None is shown twice: the engine remembers a picture that it has just read.
+    pictures = [picture(index) for index in range(2 * number + 1)]
+    alone = engine_alone(pictures[:number])
     with tempfile.TemporaryDirectory(prefix="kyc-bench-") as home:
         asyncio.run(measure(Path(home), pictures, alone))
         discard(Path(home))
@@ -67,9 +68,11 @@ async def measure(home: Path, pictures: list[bytes], alone: float) -> None:
     async with build(Settings(_env_file=None, state_dir=home)) as app:
         work = asyncio.create_task(app.worker.run())
         began = time.perf_counter()
-        await verified(app, pictures[0])
+        first, *rest = pictures
+        apart, together = rest[: len(rest) // 2], rest[len(rest) // 2 :]
+        await verified(app, first)
         print(f"first application, with the models still to be loaded: {time.perf_counter() - began:.2f} s")
-        durations = sorted([await verified(app, one) for one in pictures])
+        durations = sorted([await verified(app, one) for one in apart])
         median, high = statistics.median(durations), durations[int(0.95 * (len(durations) - 1))]
         verdict = "met" if high < GOAL else "MISSED"
         print(
@@ -77,11 +80,11 @@ async def measure(home: Path, pictures: list[bytes], alone: float) -> None:
             f" {verdict}); engine alone {alone:.2f} s, ratio {median / alone:.2f}"
         )
         began = time.perf_counter()
-        await asyncio.gather(*(verified(app, one) for one in pictures))
+        await asyncio.gather(*(verified(app, one) for one in together))
         whole = time.perf_counter() - began
         print(
-            f"all at once: {len(pictures) / whole:.2f} applications/s on {os.cpu_count()} cores,"
-            f" {len(pictures) * alone / whole:.2f} of one engine alone"
+            f"all at once: {len(together) / whole:.2f} applications/s on {os.cpu_count()} cores,"
+            f" {len(together) * alone / whole:.2f} of one engine alone"
         )
         app.worker.stop()
         await work
