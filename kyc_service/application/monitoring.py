@@ -54,33 +54,14 @@ class Enrolment:
 
 @record
 class Campaign:
-    """One round of screening for one tenant; its id derives from what it is about, so that it is opened once.
-
-    A dry run is recorded and compared like any other, and raises no alert and moves nobody on.
-    """
+    """One round of screening for one tenant; its id derives from what it is about, so that it is opened once."""
 
     id: UUID
     tenant: str
     occasion: Occasion
     engine: str
     lists: Mapping[str, int]
-    dry_run: bool
     opened_at: datetime
-    closed_at: datetime | None = None
-
-
-@record
-class Alert:
-    """Something that a person has to look at. `mark` recognises the entry without telling which it is."""
-
-    id: UUID
-    application: UUID
-    campaign: UUID
-    mark: bytes
-    step: Step
-    band: str
-    raised_at: datetime
-    closed_at: datetime | None = None
 
 
 @record
@@ -95,34 +76,10 @@ class Outcome:
     facts: bytes
     at: datetime
     hits: Sealed | None = None
-    alerts: tuple[Alert, ...] = ()
-    closed: tuple[bytes, ...] = ()  # marks whose open alerts are over
-
-
-@record
-class Suppression:
-    """A person decided that an entry is not this applicant, on the facts of that moment and for a time."""
-
-    id: UUID
-    application: UUID
-    mark: bytes
-    person: bytes  # keyed fingerprint of the applicant's facts
-    listed: bytes  # keyed fingerprint of the entry's facts
-    band: str
-    grounds: tuple[str, ...]
-    by: str
-    made_at: datetime
-    expires_at: datetime
-    revoked_at: datetime | None = None
-    revoked_because: str | None = None
-
-
-class CampaignClosed(Exception):
-    """The campaign is over, or there is none: nothing more is recorded in it."""
 
 
 class CampaignOvertaken(Exception):
-    """The person was screened against newer lists meanwhile: the campaign is pointless, abandon it."""
+    """The person was screened against newer lists meanwhile: the campaign is pointless for them."""
 
 
 class PersonNotEnrolled(Exception):
@@ -157,15 +114,10 @@ class Rounds(Protocol):
         ...
 
     async def record(self, campaign: Campaign, outcome: Outcome) -> bool:
-        """Keep an outcome with its alerts, all or nothing; False when the person has one already.
+        """Keep an outcome, and what the person was screened with; False when the person has one already.
 
         Raises:
-            CampaignClosed: it is over.
             CampaignOvertaken: the person was screened against newer lists meanwhile.
             PersonNotEnrolled: the person is not watched any more.
         """
-        ...
-
-    async def close(self, campaign: Campaign, at: datetime) -> bool:
-        """End the campaign; False while anybody is pending."""
         ...

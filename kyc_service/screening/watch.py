@@ -21,7 +21,6 @@ from kyc_service.application.handle import Task, handle
 from kyc_service.application.identities import recalled
 from kyc_service.application.monitoring import (
     Campaign,
-    CampaignClosed,
     CampaignOvertaken,
     Enrolment,
     Occasion,
@@ -215,7 +214,6 @@ class Watch:
                 occasion=occasion,
                 engine=ENGINE_VERSION,
                 lists=lists,
-                dry_run=False,
                 opened_at=self._clock(),
             )
         )
@@ -287,7 +285,7 @@ class Watch:
         screened = await self._screener.screen(identities, terms.review_from)
         outcome = await self._outcome(campaign, person, snapshot, identities, screened)
         alerts = await self._alert(person, identities, screened)
-        with suppress(CampaignClosed, CampaignOvertaken, PersonNotEnrolled):
+        with suppress(CampaignOvertaken, PersonNotEnrolled):
             await self._campaigns.record(campaign, outcome)
         return Round(screened=1, alerts=alerts)
 

@@ -1,7 +1,7 @@
-"""Continuous screening in PostgreSQL: who is watched, what each campaign found, and what was decided about it.
+"""Continuous screening in PostgreSQL: who is watched, and what each campaign found.
 
-Whatever is done twice is done once: a campaign and an alert have ids that derive from what they are about, and a person
-has one outcome in a campaign. So a worker that is killed is followed by another one that goes on where it was.
+Whatever is done twice is done once: a campaign has an id that derives from what it is about, and a person has one
+outcome in a campaign. So a worker that is killed is followed by another one that goes on where it was.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,13 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from kyc_service.application.monitoring import (
-    Alert,
     Campaign,
-    CampaignClosed,
     CampaignOvertaken,
     Enrolment,
     Occasion,
     Outcome,
     PersonNotEnrolled,
     Step,
-    Suppression,
 )
 from kyc_service.domain.application import Sealed
 from kyc_service.store.database import Connection, Database
@@ -43,13 +40,6 @@ END = """
     where tenant = %s and application = %s and ended_at is null
 """
 ENROLMENT = f"select {PERSON} from enrolments e where e.tenant = %s and e.application = %s"
-PEOPLE = f"""
-    select {PERSON}
-    from enrolments e
-    where e.tenant = %(tenant)s and e.ended_at is null and (%(after)s::uuid is null or e.application > %(after)s)
-    order by e.application
-    limit %(limit)s
-"""
 SAMPLE = f"""
     select {PERSON}
     from enrolments e
@@ -61,21 +51,15 @@ IDENTITIES = """
     select stream, id, sealed from events
     where tenant = %s and stream = any(%s) and id = any(%s) and sealed is not null
 """
-FORGET = (
-    "delete from alerts where tenant = %s and application = %s",
-    "delete from outcomes where tenant = %s and application = %s",
-    "delete from suppressions where tenant = %s and application = %s",
-    "delete from enrolments where tenant = %s and application = %s",
-)
 TENANTS = "select tenant, people from watched_tenants()"
 
 OPEN = """
-    insert into campaigns (tenant, id, occasion, engine, lists, dry_run, opened_at)
-    values (%s, %s, %s, %s, %s, %s, %s)
+    insert into campaigns (tenant, id, occasion, engine, lists, opened_at)
+    values (%s, %s, %s, %s, %s, %s)
     on conflict do nothing
 """
 CAMPAIGN = """
-    select tenant, id, occasion, engine, lists, dry_run, opened_at, closed_at
+    select tenant, id, occasion, engine, lists, opened_at
     from campaigns
     where tenant = %s and id = %s
 """
@@ -90,22 +74,10 @@ PENDING = f"""
     order by e.application
     limit %(limit)s
 """
-# Nobody closes the campaign, and nobody ends the enrolment, while an outcome is on its way in.
-HOLD_CAMPAIGN = "select closed_at from campaigns where tenant = %s and id = %s for share"
 HOLD_PERSON = "select ended_at, lists from enrolments where tenant = %s and application = %s for update"
 RECORD = """
     insert into outcomes (tenant, application, campaign, step, band, count, facts, at, sealed_entry, sealed)
     values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    on conflict do nothing
-"""
-# One open alert for each entry of a person: a worse one takes the place of the one before.
-CLOSE_ALERTS = """
-    update alerts set closed_at = %s
-    where tenant = %s and application = %s and mark = any(%s) and closed_at is null
-"""
-RAISE = """
-    insert into alerts (tenant, id, application, campaign, mark, step, band, raised_at)
-    values (%s, %s, %s, %s, %s, %s, %s, %s)
     on conflict do nothing
 """
 MOVE_ON = """
@@ -120,7 +92,6 @@ RECORD_REST = """
       join lateral (
         select o.band, o.count, o.sealed_entry, o.sealed
         from outcomes o
-        join campaigns c on c.tenant = o.tenant and c.id = o.campaign and not c.dry_run
         where o.tenant = e.tenant and o.application = e.application
         order by o.at desc
         limit 1
@@ -142,58 +113,16 @@ RECORD_REST = """
     ), moved as (
       update enrolments e set lists = %(lists)s, screened_at = %(at)s
       from kept
-      where e.tenant = %(tenant)s and e.application = kept.application and not %(dry)s
+      where e.tenant = %(tenant)s and e.application = kept.application
     )
     select count(*) from kept
-"""
-CLOSE = """
-    update campaigns c set closed_at = %(at)s
-    where c.tenant = %(tenant)s and c.id = %(campaign)s and c.closed_at is null and not exists (
-      select from enrolments e
-      where e.tenant = c.tenant and e.ended_at is null and e.enrolled_at <= c.opened_at and not exists (
-        select from outcomes o
-        where o.tenant = e.tenant and o.campaign = c.id and o.application = e.application
-      )
-    )
-"""
-ABANDON = "update campaigns set closed_at = %s where tenant = %s and id = %s and closed_at is null"
-TALLY = """
-    select step, band, count(*) from outcomes
-    where tenant = %s and campaign = %s
-    group by step, band
 """
 LAST = """
     select o.application, o.campaign, o.step, o.band, o.count, o.facts, o.at, o.sealed_entry, o.sealed
     from outcomes o
-    join campaigns c on c.tenant = o.tenant and c.id = o.campaign and not c.dry_run
     where o.tenant = %s and o.application = %s
     order by o.at desc
     limit %s
-"""
-ALERTS = """
-    select id, application, campaign, mark, step, band, raised_at, closed_at
-    from alerts
-    where tenant = %(tenant)s and closed_at is null and (%(application)s::uuid is null or application = %(application)s)
-    order by raised_at, id
-    limit %(limit)s
-"""
-CLOSE_ALERT = "update alerts set closed_at = %s where tenant = %s and id = %s and closed_at is null"
-SUPPRESS = """
-    insert into suppressions (tenant, id, application, mark, person, listed, band, grounds, made_by, made_at,
-                              expires_at)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    on conflict do nothing
-"""
-SUPPRESSIONS = """
-    select id, application, mark, person, listed, band, grounds, made_by, made_at, expires_at, revoked_at,
-           revoked_because
-    from suppressions
-    where tenant = %s and application = %s
-    order by made_at, id
-"""
-REVOKE = """
-    update suppressions set revoked_at = %s, revoked_because = %s
-    where tenant = %s and id = %s and revoked_at is null
 """
 
 
@@ -227,23 +156,11 @@ class Enrolments:
         async with self._database.of(tenant) as connection:
             await connection.execute(END, (at, tenant, application))
 
-    async def forget(self, tenant: str, application: UUID) -> None:
-        """Stop watching a person, and keep nothing of what was found."""
-        async with self._database.of(tenant) as connection, connection.transaction():
-            for statement in FORGET:
-                await connection.execute(statement, (tenant, application))
-
     async def of(self, tenant: str, application: UUID) -> Enrolment | None:
         """One person, or None when they were never enrolled."""
         async with self._database.of(tenant) as connection:
             row = await (await connection.execute(ENROLMENT, (tenant, application))).fetchone()
         return _enrolment(row) if row else None
-
-    async def people(self, tenant: str, after: UUID | None, limit: int) -> Sequence[Enrolment]:
-        """Everybody who is watched, by application, those beyond *after*."""
-        async with self._database.of(tenant) as connection:
-            cursor = await connection.execute(PEOPLE, {"tenant": tenant, "after": after, "limit": limit})
-            return [_enrolment(row) for row in await cursor.fetchall()]
 
     async def identities(self, tenant: str, people: Sequence[Enrolment]) -> Mapping[UUID, Sealed]:
         """The sealed identity of each of *people*, by application."""
@@ -269,7 +186,7 @@ class Campaigns:
     async def open(self, campaign: Campaign) -> Campaign:
         """Begin a campaign, or find the one that was begun."""
         key = (campaign.tenant, campaign.id)
-        about = (campaign.occasion.value, campaign.engine, Jsonb(dict(campaign.lists)), campaign.dry_run)
+        about = (campaign.occasion.value, campaign.engine, Jsonb(dict(campaign.lists)))
         async with self._database.of(campaign.tenant) as connection:
             await connection.execute(OPEN, (*key, *about, campaign.opened_at))
             (row,) = await (await connection.execute(CAMPAIGN, key)).fetchall()
@@ -282,12 +199,9 @@ class Campaigns:
             return [_enrolment(row) for row in await (await connection.execute(PENDING, asked)).fetchall()]
 
     async def record(self, campaign: Campaign, outcome: Outcome) -> bool:
-        """Keep an outcome with its alerts, all or nothing; False when the person has one already.
-
-        In a dry run nobody is moved on, and no alert is raised or closed.
+        """Keep an outcome, and what the person was screened with; False when the person has one already.
 
         Raises:
-            CampaignClosed: it is over.
             CampaignOvertaken: the person was screened against newer lists meanwhile.
             PersonNotEnrolled: the person is not watched any more.
         """
@@ -296,13 +210,8 @@ class Campaigns:
             await _held(connection, campaign, outcome.application)
             if (await connection.execute(RECORD, _outcome_row(tenant, outcome))).rowcount == 0:
                 return False
-            if not campaign.dry_run:
-                over = [*outcome.closed, *(alert.mark for alert in outcome.alerts)]
-                await connection.execute(CLOSE_ALERTS, (outcome.at, tenant, outcome.application, over))
-                for alert in outcome.alerts:
-                    await connection.execute(RAISE, _alert_row(tenant, alert))
-                screened = (Jsonb(dict(campaign.lists)), campaign.engine, outcome.facts, outcome.at)
-                await connection.execute(MOVE_ON, (*screened, tenant, outcome.application))
+            screened = (Jsonb(dict(campaign.lists)), campaign.engine, outcome.facts, outcome.at)
+            await connection.execute(MOVE_ON, (*screened, tenant, outcome.application))
             return True
 
     async def record_rest(
@@ -318,9 +227,6 @@ class Campaigns:
 
         It concerns those who were screened against *since*, with the campaign's engine and their present facts. Call it
         until it answers 0.
-
-        Raises:
-            CampaignClosed: it is over.
         """
         asked = {
             "tenant": campaign.tenant,
@@ -330,91 +236,20 @@ class Campaigns:
             "lists": Jsonb(dict(campaign.lists)),
             "touched": list(touched),
             "at": at,
-            "dry": campaign.dry_run,
             "limit": limit,
         }
-        async with self._database.of(campaign.tenant) as connection, connection.transaction():
-            await _open(connection, campaign)
+        async with self._database.of(campaign.tenant) as connection:
             ((count,),) = await (await connection.execute(RECORD_REST, asked)).fetchall()
         return int(count)
 
-    async def close(self, campaign: Campaign, at: datetime) -> bool:
-        """End the campaign; False while anybody is pending who was watched when it was opened."""
-        asked = {"tenant": campaign.tenant, "campaign": campaign.id, "at": at}
-        async with self._database.of(campaign.tenant) as connection:
-            await connection.execute(CLOSE, asked)
-            (row,) = await (await connection.execute(CAMPAIGN, (campaign.tenant, campaign.id))).fetchall()
-        return _campaign(row).closed_at is not None
-
-    async def abandon(self, campaign: Campaign, at: datetime) -> None:
-        """End the campaign as it is: a newer one makes it pointless, or it was a sample."""
-        async with self._database.of(campaign.tenant) as connection:
-            await connection.execute(ABANDON, (at, campaign.tenant, campaign.id))
-
-    async def tally(self, campaign: Campaign) -> Mapping[tuple[Step, str], int]:
-        """How many people there are for each step and band: what a dry run would change."""
-        async with self._database.of(campaign.tenant) as connection:
-            rows = await (await connection.execute(TALLY, (campaign.tenant, campaign.id))).fetchall()
-        return {(Step(step), band): count for step, band, count in rows}
-
     async def outcomes(self, tenant: str, application: UUID, limit: int = 1) -> Sequence[Outcome]:
-        """What was found for a person, latest first; dry runs left out."""
+        """What was found for a person, latest first."""
         async with self._database.of(tenant) as connection:
             rows = await (await connection.execute(LAST, (tenant, application, limit))).fetchall()
         return [_outcome(row) for row in rows]
 
 
-class Alerts:
-    """What somebody has to look at."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def open(self, tenant: str, application: UUID | None = None, limit: int = 100) -> Sequence[Alert]:
-        """The alerts that nobody closed, oldest first; of one person or of all."""
-        asked = {"tenant": tenant, "application": application, "limit": limit}
-        async with self._database.of(tenant) as connection:
-            rows = await (await connection.execute(ALERTS, asked)).fetchall()
-        return [_alert(row) for row in rows]
-
-    async def close(self, tenant: str, alert: UUID, at: datetime) -> bool:
-        """Somebody looked at it; False when it is not open."""
-        async with self._database.of(tenant) as connection:
-            return (await connection.execute(CLOSE_ALERT, (at, tenant, alert))).rowcount == 1
-
-
-class Suppressions:
-    """Decisions that an entry is not the person."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def add(self, tenant: str, made: Suppression) -> None:
-        """Keep a decision. Doing it twice is doing it once."""
-        facts = (made.application, made.mark, made.person, made.listed, made.band, Jsonb(list(made.grounds)))
-        async with self._database.of(tenant) as connection:
-            await connection.execute(SUPPRESS, (tenant, made.id, *facts, made.by, made.made_at, made.expires_at))
-
-    async def of(self, tenant: str, application: UUID) -> Sequence[Suppression]:
-        """Every decision about a person, also those that no longer hold, oldest first."""
-        async with self._database.of(tenant) as connection:
-            rows = await (await connection.execute(SUPPRESSIONS, (tenant, application))).fetchall()
-        return [_suppression(row) for row in rows]
-
-    async def revoke(self, tenant: str, suppression: UUID, because: str, at: datetime) -> bool:
-        """The decision does not hold any more, and why; False when it was revoked before."""
-        async with self._database.of(tenant) as connection:
-            return (await connection.execute(REVOKE, (at, because, tenant, suppression))).rowcount == 1
-
-
-async def _open(connection: Connection, campaign: Campaign) -> None:
-    row = await (await connection.execute(HOLD_CAMPAIGN, (campaign.tenant, campaign.id))).fetchone()
-    if row is None or row[0] is not None:
-        raise CampaignClosed
-
-
 async def _held(connection: Connection, campaign: Campaign, application: UUID) -> None:
-    await _open(connection, campaign)
     row = await (await connection.execute(HOLD_PERSON, (campaign.tenant, application))).fetchone()
     if row is None or row[0] is not None:
         raise PersonNotEnrolled
@@ -437,11 +272,6 @@ def _outcome_row(tenant: str, outcome: Outcome) -> Sequence[object]:
     )
 
 
-def _alert_row(tenant: str, alert: Alert) -> Sequence[object]:
-    about = (alert.application, alert.campaign, alert.mark, alert.step.value, alert.band)
-    return (tenant, alert.id, *about, alert.raised_at)
-
-
 def _enrolment(row: Sequence[Any]) -> Enrolment:
     tenant, application, subject, identity, facts, enrolled_at, ended_at, lists, engine, screened_facts, at = row
     return Enrolment(
@@ -460,16 +290,14 @@ def _enrolment(row: Sequence[Any]) -> Enrolment:
 
 
 def _campaign(row: Sequence[Any]) -> Campaign:
-    tenant, identity, occasion, engine, lists, dry_run, opened_at, closed_at = row
+    tenant, identity, occasion, engine, lists, opened_at = row
     return Campaign(
         id=identity,
         tenant=tenant,
         occasion=Occasion(occasion),
         engine=engine,
         lists=lists,
-        dry_run=dry_run,
         opened_at=opened_at,
-        closed_at=closed_at,
     )
 
 
@@ -484,36 +312,4 @@ def _outcome(row: Sequence[Any]) -> Outcome:
         facts=facts,
         at=at,
         hits=Sealed(entry=sealed_entry, box=sealed) if sealed is not None else None,
-    )
-
-
-def _alert(row: Sequence[Any]) -> Alert:
-    identity, application, campaign, mark, step, band, raised_at, closed_at = row
-    return Alert(
-        id=identity,
-        application=application,
-        campaign=campaign,
-        mark=mark,
-        step=Step(step),
-        band=band,
-        raised_at=raised_at,
-        closed_at=closed_at,
-    )
-
-
-def _suppression(row: Sequence[Any]) -> Suppression:
-    identity, application, mark, person, listed, band, grounds, by, made_at, expires_at, revoked_at, because = row
-    return Suppression(
-        id=identity,
-        application=application,
-        mark=mark,
-        person=person,
-        listed=listed,
-        band=band,
-        grounds=tuple(grounds),
-        by=by,
-        made_at=made_at,
-        expires_at=expires_at,
-        revoked_at=revoked_at,
-        revoked_because=because,
     )

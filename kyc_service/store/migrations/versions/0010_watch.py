@@ -1,0 +1,20 @@
+"""The watch keeps only what it uses, and nothing of a person whose key is destroyed."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0010_watch"
+down_revision = "0009_marks"
+branch_labels = None
+depends_on = None
+
+SQL = Path(__file__).parent
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql((SQL / f"{revision}.up.sql").read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def downgrade() -> None:
+    op.get_bind().exec_driver_sql((SQL / f"{revision}.down.sql").read_text(encoding="utf-8").replace("%", "%%"))
