@@ -112,7 +112,7 @@ async def test_a_possible_hit_awaits_a_decision_and_the_log_holds_no_name(
     assert "Wanted" not in repr(events)
     opened = await app.desk.history("sandbox", application, lambda event: isinstance(event, PersonScreened))
     (details,) = [one.details for one in opened if one.details]
-    assert details["hits"] == {str(hit.id): {"name": "like Wanted Person"}}
+    assert details["hits"] == {str(hit.id): {"name": "like Wanted Person", "probability": 0.8}}
     with pytest.raises(HitsUndecided):
         await app.desk.review(
             caller,
