@@ -206,7 +206,9 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
-        screening=ScreeningTerms(review_from=settings.screening_review_from),
+        screening=ScreeningTerms(
+            review_from=settings.screening_review_from, cleared_for=timedelta(days=settings.screening_cleared_days)
+        ),
         keep_selfies=settings.keep_selfies,
         face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )

@@ -40,6 +40,7 @@ from kyc_service.domain.application import (
     CheckAnswered,
     Command,
     Document,
+    LapseClearance,
     PersonScreened,
     RecordAnswer,
     RecordCompensation,
@@ -128,6 +129,8 @@ class Effects:
             case ForgetSelfie(file_id=file_id):
                 await self._files.erase(leased.tenant, file_id, "the decision that it was for has been taken")
                 await self._orders.finish(leased, self._clock())
+            case Later(command=LapseClearance() as command):
+                await self._reopen(leased, command)
             case Later(command=command):
                 await self._finish(leased, command)
 
@@ -298,6 +301,14 @@ class Effects:
                 result = await self._people.open(leased.tenant, state.user_id, leased.stream, event.findings)
                 results.append(result or {})
         return identities_of(person, results)
+
+    async def _reopen(self, leased: Leased, command: LapseClearance) -> None:
+        """Have the hit looked at again, unless the person was erased: there is nobody left to compare."""
+        found = await self._store.load(leased.tenant, leased.stream)
+        if found and await self._people.open(leased.tenant, found.state.user_id, leased.stream, found.state.person):
+            await self._finish(leased, command)
+        else:
+            await self._orders.finish(leased, self._clock())
 
     async def _undo(self, leased: Leased, step: Step) -> None:
         if step.name == CLAIM:
