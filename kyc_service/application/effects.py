@@ -226,6 +226,7 @@ class Effects:
             read=(lambda: self._files.read(leased.tenant, check.file_id)) if document.uploaded else None,
             companions=await self._companions(leased.tenant, state, document),
             face_matching=state.terms.face_matching,
+            final=leased.failures >= self._patience.retries,
         )
 
     async def _companions(self, tenant: str, state: Application, document: Document) -> tuple[Companion, ...]:
