@@ -195,6 +195,13 @@ def _relays(settings: Settings, log: Log) -> Iterator[Relay[Batch]]:
         yield Relay(broker.name, settings.event_source, partial(log.follow, broker.name), partial(opened, broker))
 
 
+def screening_terms(settings: Settings) -> ScreeningTerms:
+    """How the lists are asked."""
+    return ScreeningTerms(
+        review_from=settings.screening_review_from, cleared_for=timedelta(days=settings.screening_cleared_days)
+    )
+
+
 def terms(settings: Settings, tenant: str) -> Terms:
     """The terms under which this tenant's applications are verified; only a sandbox may be simulated."""
     sandbox = tenant in settings.sandbox_tenants
@@ -206,7 +213,7 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
-        screening=ScreeningTerms(review_from=settings.screening_review_from),
+        screening=screening_terms(settings),
         keep_selfies=settings.keep_selfies,
         face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
@@ -291,6 +298,7 @@ async def build(
             vault=people,
             screener=of_lists,
             lists=lists,
+            terms=lambda _: screening_terms(settings),
             pace=watch.Pace(pause=settings.watch_seconds, sample=settings.watch_sample),
             clock=clock,
         )

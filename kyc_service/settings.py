@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     screening_review_from: float = Field(
         0.5, ge=0.05, le=0.99, description="probability from which on a match on a list goes to a person"
     )
+    screening_cleared_days: int = Field(
+        365, ge=1, le=3650, description="how long a cleared hit stays cleared before a person must look again"
+    )
 
     key_file: Path | None = Field(None, description="the key ring of the key-file provider")
     blob_url: str | None = Field(None, description="file:///folder or s3://bucket/prefix; empty: a folder of the state")

@@ -20,6 +20,7 @@ from kyc_service.domain.application import (
     Document,
     DomainError,
     LapseAnswer,
+    LapseClearance,
     LapseCompletion,
     LapseResubmission,
     Mode,
@@ -138,6 +139,9 @@ def commands(state: State) -> Iterator[tuple[str, Command]]:
     for hit in state.clearance.open if state.clearance else ():
         for judged in HitDecision:
             yield f"hit {judged.value}", DecideHit(hit=hit.id, decision=judged, reason="CASE", reviewer="r")
+    for hit in state.clearance.hits if state.clearance else ():
+        if not hit.reopened:  # once is enough to see what follows
+            yield "cleared too long ago", LapseClearance(hit=hit.id, reopened=0)
     for decision in ReviewDecision:
         suffix = limit if decision is ReviewDecision.RESUBMIT else ""
         yield (

@@ -22,7 +22,8 @@ Json: TypeAlias = dict[str, Any]
 
 EVENTS: Mapping[str, type] = {event.__name__: event for event in get_args(Event)}
 COMMANDS: Mapping[str, type] = {
-    command.__name__: command for command in (domain.LapseAnswer, domain.LapseResubmission, domain.LapseCompletion)
+    command.__name__: command
+    for command in (domain.LapseAnswer, domain.LapseResubmission, domain.LapseCompletion, domain.LapseClearance)
 }
 ORDERS: Mapping[str, type] = {
     order.__name__: order for order in (RunCheck, Screen, Enrol, Discharge, Undo, ForgetSelfie)

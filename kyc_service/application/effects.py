@@ -40,6 +40,7 @@ from kyc_service.domain.application import (
     CheckAnswered,
     Command,
     Document,
+    LapseClearance,
     PersonScreened,
     RecordAnswer,
     RecordCompensation,
@@ -128,6 +129,8 @@ class Effects:
             case ForgetSelfie(file_id=file_id):
                 await self._files.erase(leased.tenant, file_id, "the decision that it was for has been taken")
                 await self._orders.finish(leased, self._clock())
+            case Later(command=LapseClearance() as command):
+                await self._reopen(leased, command)
             case Later(command=command):
                 await self._finish(leased, command)
 
@@ -223,6 +226,7 @@ class Effects:
             read=(lambda: self._files.read(leased.tenant, check.file_id)) if document.uploaded else None,
             companions=await self._companions(leased.tenant, state, document),
             face_matching=state.terms.face_matching,
+            final=leased.failures >= self._patience.retries,
         )
 
     async def _companions(self, tenant: str, state: Application, document: Document) -> tuple[Companion, ...]:
@@ -298,6 +302,14 @@ class Effects:
                 results.append(result or {})
         return identities_of(person, results)
 
+    async def _reopen(self, leased: Leased, command: LapseClearance) -> None:
+        """Have the hit looked at again, unless the person was erased: there is nobody left to compare."""
+        found = await self._store.load(leased.tenant, leased.stream)
+        if found and await self._people.open(leased.tenant, found.state.user_id, leased.stream, found.state.person):
+            await self._finish(leased, command)
+        else:
+            await self._orders.finish(leased, self._clock())
+
     async def _undo(self, leased: Leased, step: Step) -> None:
         if step.name == CLAIM:
             receipt = f"released {await self._files.release(leased.tenant, leased.stream)} file(s)"
@@ -351,8 +363,19 @@ def findings_of(application: UUID, identities: Sequence[Identity], screened: Scr
     """What a compliance officer reads of a screening: whom the lists were asked about, and why each hit is one."""
     return {
         "identities": [asdict(identity) for identity in identities],
-        "hits": {str(hit_id(application, found)): found.explanation for found in screened.possible},
+        "hits": {
+            str(hit_id(application, found)): {**found.explanation, "probability": found.probability}
+            for found in screened.possible
+        },
     }
+
+
+def probability_of(findings: Mapping[str, object], hit: UUID) -> float | None:
+    """How probable the *findings* of a screening say that *hit* is; None when it was not found, or they do not say."""
+    hits = findings.get("hits")
+    told = hits.get(str(hit)) if isinstance(hits, Mapping) else None
+    probable = told.get("probability") if isinstance(told, Mapping) else None
+    return probable if isinstance(probable, float) else None
 
 
 def subject_of(person: Mapping[str, object]) -> Subject:

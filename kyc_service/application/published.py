@@ -14,6 +14,7 @@ from kyc_service.domain.application import (
     Document,
     Event,
     HistoryBroken,
+    HitReopened,
     PersonScreened,
 )
 from kyc_service.domain.record import record
@@ -21,7 +22,7 @@ from kyc_service.domain.record import record
 # Broadcast as KYC_CREATED, KYC_VERIFIED, KYC_REJECTED and KYC_ROLLBACK; nearly everything else stays in the log.
 PUBLISHED: tuple[type, ...] = (ApplicationSubmitted, ApplicationVerified, ApplicationRejected, ApplicationRolledBack)
 # Told the compliance desk alone, as KYC_SCREENING_ALERT.
-CONFIDED: tuple[type, ...] = (PersonScreened, AlertRaised)
+CONFIDED: tuple[type, ...] = (PersonScreened, AlertRaised, HitReopened)
 # The only events that say of whom and of which documents an application is.
 FOUNDING: tuple[type, ...] = (ApplicationSubmitted, ApplicationAmended)
 

@@ -294,6 +294,7 @@ TOLD: Mapping[str, Callable[[Json], str]] = {
     "ScreeningStarted": lambda _: "who it is stands firm; the lists are asked",
     "PersonScreened": _lists,
     "HitDecided": lambda data: f"a compliance officer says: {data['decision']}",
+    "HitReopened": lambda _: "what was cleared long ago must be looked at again",
     "ApplicationRejected": _codes,
     "RollbackStarted": lambda _: "no vendor is left, so everything that was started is undone",
     "StepCompensated": _undone,

@@ -17,7 +17,14 @@ from types import TracebackType
 from typing import Self
 
 from kyc_service.documents.child import DESCRIBE, LENGTH, MISSING, READY
-from kyc_service.documents.faults import EngineBusy, EngineClosed, EngineCrashed, EngineNotInstalled, EngineTimeout
+from kyc_service.documents.faults import (
+    EngineBusy,
+    EngineClosed,
+    EngineCrashed,
+    EngineNotInstalled,
+    EngineTimeout,
+    EngineUnstartable,
+)
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.wire import Garbled, load
 from kyc_service.domain.record import record
@@ -90,7 +97,7 @@ class EnginePool:
             raise EngineClosed
         try:
             return await child.read(picture, media_type)
-        except EngineCrashed as error:
+        except (EngineCrashed, EngineUnstartable) as error:
             if self._closed:
                 raise EngineClosed from error
             raise
@@ -160,12 +167,15 @@ class _Child:
         self._asked = 0
         if self._ended:  # while it was being started
             raise EngineClosed
-        async with _limited(STARTING):
-            word = await _answer(process)
+        try:
+            async with _limited(STARTING):
+                word = await _answer(process)
+        except (EngineCrashed, EngineTimeout) as error:
+            raise EngineUnstartable from error
         if word == MISSING:
             raise EngineNotInstalled
         if word != READY:
-            raise EngineCrashed
+            raise EngineUnstartable
         return process
 
     async def _exchanged(self, process: asyncio.subprocess.Process, frames: Sequence[bytes]) -> bytes:

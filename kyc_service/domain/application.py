@@ -274,6 +274,14 @@ class DecideHit:
 
 
 @record
+class LapseClearance:
+    """The time is over for which a hit was cleared that had been reopened so many times before."""
+
+    hit: UUID
+    reopened: int
+
+
+@record
 class LapseAnswer:
     """The time for a vendor's answer is over."""
 
@@ -306,6 +314,7 @@ Command: TypeAlias = (
     | ReferScreening
     | RecordAlert
     | DecideHit
+    | LapseClearance
     | LapseAnswer
     | LapseResubmission
     | LapseCompletion
@@ -432,6 +441,14 @@ class HitDecided:
 
 
 @record
+class HitReopened:
+    """A hit had been cleared long enough ago: somebody must look at it again. `basis`: on what it rests."""
+
+    hit: UUID
+    basis: Basis
+
+
+@record
 class ApplicationVerified:
     """The person is who they say; broadcast as KYC_VERIFIED. `screening`: the lists that were asked."""
 
@@ -494,6 +511,7 @@ Event: TypeAlias = (
     | PersonScreened
     | AlertRaised
     | HitDecided
+    | HitReopened
     | ApplicationVerified
     | ApplicationRejected
     | RollbackStarted
@@ -636,6 +654,8 @@ def decide(command: Command, state: State) -> Sequence[Event]:
             return _alert(command, state)
         case DecideHit():
             return _decide_hit(command, state)
+        case LapseClearance():
+            return _reopen(command, state)
         case LapseResubmission(round=number):
             late = state.awaiting is Awaiting.RESUBMISSION and state.round == number
             return [_rejected(state, (*state.reasons, "CASE_RESUBMISSION_EXPIRED"))] if late else []
@@ -790,6 +810,17 @@ def _decide_hit(command: DecideHit, state: Application) -> Sequence[Event]:
     return [decided, *(_weighed(after) if state.undecided and state.status is not Status.VERIFIED else ())]
 
 
+def _reopen(command: LapseClearance, state: Application) -> Sequence[Event]:
+    """The person stays what they are until somebody decides again, as with an alert."""
+    known = state.clearance
+    hit = known.hit(command.hit) if known else None
+    if known is None or hit is None or (hit.decision, hit.reopened) != (HitDecision.CLEARED, command.reopened):
+        return []
+    if state.status in TERMINAL and state.status is not Status.VERIFIED:
+        return []
+    return [HitReopened(hit=hit.id, basis=known.basis)]
+
+
 def _resubmission(state: Application, reasons: tuple[str, ...]) -> Event:
     if state.resubmissions >= state.terms.max_resubmissions:
         return _rejected(state, (*reasons, "CASE_RESUBMISSION_LIMIT"))
@@ -919,6 +950,8 @@ def evolve(state: State, event: Event) -> Application:
         case HitDecided(hit=hit, decision=decision):
             known = state.clearance
             return replace(state, clearance=known.decided(hit, decision) if known else None)
+        case HitReopened(hit=hit):
+            return replace(state, clearance=state.clearance.opened(hit) if state.clearance else None)
         case ApplicationVerified(reasons=reasons):
             return replace(state, status=Status.VERIFIED, awaiting=None, reasons=reasons)
         case ApplicationRejected(reasons=reasons):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -37,7 +38,8 @@ class Hit:
     """A list entry that may mean the person.
 
     Its `id` derives from the application, the entry and the facts on both sides that made the match: while they stay
-    the same so does the hit, and with it what was decided of it. `probability` is calibrated, 0 to 1.
+    the same so does the hit, and with it what was decided of it. `probability` is calibrated, 0 to 1. `reopened`: how
+    often the time was over for which it had been cleared.
     """
 
     id: UUID
@@ -45,13 +47,18 @@ class Hit:
     entry: str
     probability: float
     decision: HitDecision | None = None
+    reopened: int = 0
 
 
 @record
 class ScreeningTerms:
-    """How the lists are asked. `review_from`: the probability from which on a person must look at a match."""
+    """How the lists are asked. `review_from`: the probability from which on a person must look at a match.
+
+    `cleared_for`: how long "somebody else" holds before a person must look at the same match again.
+    """
 
     review_from: float
+    cleared_for: timedelta = timedelta(days=365)
 
 
 @record
@@ -74,11 +81,20 @@ class Clearance:
         """The same, with the hit called *key* decided."""
         return replace(self, hits=tuple(replace(h, decision=decision) if h.id == key else h for h in self.hits))
 
+    def opened(self, key: UUID) -> "Clearance":
+        """The same, with the hit called *key* open once more."""
+        again = [replace(h, decision=None, reopened=h.reopened + 1) if h.id == key else h for h in self.hits]
+        return replace(self, hits=tuple(again))
+
 
 def screened_again(known: Clearance | None, basis: Basis, hits: Sequence[Hit]) -> Clearance:
     """What is known after another look: *hits*, each with what had been decided of it before."""
-    decisions = {hit.id: hit.decision for hit in known.hits} if known else {}
-    return Clearance(basis=basis, hits=tuple(replace(hit, decision=decisions.get(hit.id)) for hit in hits))
+    earlier = {hit.id: hit for hit in known.hits} if known else {}
+    carried = ((hit, earlier.get(hit.id, hit)) for hit in hits)
+    return Clearance(
+        basis=basis,
+        hits=tuple(replace(hit, decision=before.decision, reopened=before.reopened) for hit, before in carried),
+    )
 
 
 def alerted(known: Clearance | None, basis: Basis, hits: Sequence[Hit]) -> Clearance:

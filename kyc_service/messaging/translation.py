@@ -5,6 +5,7 @@ pseudonym, reasons by code. What would tip somebody off leaves no trace in a mes
 """
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from crowdpay_contracts.application import ApplicationStatus
 from crowdpay_contracts.envelope import KycEvent, envelop
@@ -35,8 +36,10 @@ from kyc_service.domain.application import (
     ApplicationRolledBack,
     ApplicationSubmitted,
     ApplicationVerified,
+    HitReopened,
     PersonScreened,
 )
+from kyc_service.domain.clearance import Hit
 from kyc_service.domain.reasons import REASONS, Disclosure, Reason
 
 UNSPECIFIED = "UNSPECIFIED"  # a cause that this release has no code for
@@ -63,12 +66,13 @@ def confide(recorded: Recorded, facts: Facts, source: str) -> KycScreeningAlerte
     """*recorded* as the compliance desk reads it; None when there is nothing that somebody has to decide."""
     match recorded.event:
         case PersonScreened(basis=basis, hits=hits):
-            occasion = Occasion.ONBOARDING
+            occasion, undecided = Occasion.ONBOARDING, _undecided(hits)
         case AlertRaised(basis=basis, hits=hits):
-            occasion = Occasion.MONITORING
+            occasion, undecided = Occasion.MONITORING, _undecided(hits)
+        case HitReopened(basis=basis, hit=hit):
+            occasion, undecided = Occasion.MONITORING, (hit,)
         case _:
             return None
-    undecided = tuple(hit.id for hit in hits if hit.decision is None)
     if not undecided:
         return None
     alert = KycScreeningAlert(
@@ -88,6 +92,10 @@ def confide(recorded: Recorded, facts: Facts, source: str) -> KycScreeningAlerte
         tenant=facts.tenant,
         traceparent=recorded.cause.trace,
     )
+
+
+def _undecided(hits: Iterable[Hit]) -> tuple[UUID, ...]:
+    return tuple(hit.id for hit in hits if hit.decision is None)
 
 
 def _payload(recorded: Recorded, facts: Facts) -> KycPayload | None:

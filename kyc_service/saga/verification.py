@@ -23,7 +23,9 @@ from kyc_service.domain.application import (
     CompensationStalled,
     Event,
     HitDecided,
+    HitReopened,
     LapseAnswer,
+    LapseClearance,
     LapseCompletion,
     LapseResubmission,
     PersonScreened,
@@ -38,6 +40,7 @@ from kyc_service.domain.application import (
     VerificationStarted,
     next_to_undo,
 )
+from kyc_service.domain.clearance import HitDecision
 from kyc_service.domain.record import record
 
 
@@ -107,6 +110,8 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             return [Screen(round=number)]
         case ResubmissionRequested(round=number):
             return [Later(command=LapseResubmission(round=number), after=state.terms.resubmission)]
+        case HitDecided(hit=key, decision=HitDecision.CLEARED):
+            return _lapse(key, state)
         case RollbackStarted() | StepCompensated():
             step = next_to_undo(state)
             return [Undo(step=step)] if step else []
@@ -123,9 +128,17 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             | PersonScreened()
             | AlertRaised()
             | HitDecided()
+            | HitReopened()
             | CompensationStalled()
         ):
             return []
+
+
+def _lapse(key: UUID, state: Application) -> Sequence[Order]:
+    hit = state.clearance.hit(key) if state.clearance else None
+    if hit is None or state.terms.screening is None:
+        return []
+    return [Later(command=LapseClearance(hit=key, reopened=hit.reopened), after=state.terms.screening.cleared_for)]
 
 
 def _forgotten(state: Application) -> Sequence[Order]:

@@ -18,6 +18,7 @@ from kyc_service.domain.application import (
     CheckAnswered,
     Document,
     Event,
+    LapseClearance,
     LapseCompletion,
     LapseResubmission,
     ReviewDecision,
@@ -57,8 +58,12 @@ def test_an_order_survives_the_work_list(order: Order) -> None:
     assert codec.decode_order(*codec.encode_order(order)) == order
 
 
-@pytest.mark.parametrize("command", [LapseCompletion(), LapseResubmission(round=2)])
-def test_a_command_for_later_is_due_when_it_is_read(command: LapseCompletion | LapseResubmission) -> None:
+@pytest.mark.parametrize(
+    "command", [LapseCompletion(), LapseResubmission(round=2), LapseClearance(hit=UUID(int=1), reopened=2)]
+)
+def test_a_command_for_later_is_due_when_it_is_read(
+    command: LapseCompletion | LapseResubmission | LapseClearance,
+) -> None:
     order = Later(command=command, after=timedelta(days=3))
     assert codec.decode_order(*codec.encode_order(order)) == replace(order, after=timedelta())
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from kyc_service.application.desk import Announced, Caller, HitVerdict, Submission, Verdict, View
@@ -14,13 +15,17 @@ from kyc_service.domain.application import (
     ApplicationVerified,
     Awaiting,
     HitNotFound,
+    HitReopened,
     HitsUndecided,
     PersonScreened,
     ReviewDecision,
     Status,
 )
 from kyc_service.domain.clearance import Basis, HitDecision, ListVersion
+from kyc_service.messaging.translation import confide
 from kyc_service.settings import Settings
+from kyc_service.store.keys import Keys
+from kyc_service.store.tail import Horizon, publications
 
 from .test_effects import worked_off
 
@@ -107,7 +112,7 @@ async def test_a_possible_hit_awaits_a_decision_and_the_log_holds_no_name(
     assert "Wanted" not in repr(events)
     opened = await app.desk.history("sandbox", application, lambda event: isinstance(event, PersonScreened))
     (details,) = [one.details for one in opened if one.details]
-    assert details["hits"] == {str(hit.id): {"name": "like Wanted Person"}}
+    assert details["hits"] == {str(hit.id): {"name": "like Wanted Person", "probability": 0.8}}
     with pytest.raises(HitsUndecided):
         await app.desk.review(
             caller,
@@ -142,6 +147,79 @@ async def test_a_decided_hit_ends_the_application(
             application,
             HitVerdict(hit=uuid4(), decision=decision, reason="SANCTIONS_OTHER_PERSON", note=None),
         )
+
+
+async def cleared(app: App, caller: Caller, application: UUID) -> UUID:
+    """The only hit of an application, once a compliance officer has cleared it."""
+    found = await app.applications.load("sandbox", application)
+    assert found
+    assert found.state.clearance
+    (hit,) = found.state.clearance.hits
+    verdict = HitVerdict(hit=hit.id, decision=HitDecision.CLEARED, reason="SANCTIONS_OTHER_PERSON", note=None)
+    await app.desk.decide_hit(caller, application, verdict)
+    return hit.id
+
+
+async def a_year_later(app: App, dsn: str) -> None:
+    """The worker does what is due then, and does it once more, as after a kill between doing and saying so."""
+    app.worker._stopping = False
+    work = asyncio.create_task(app.worker.run())
+    for _ in range(2):
+        with psycopg.connect(dsn, autocommit=True) as superuser:
+            superuser.execute(
+                "update orders set due_at = now(), done_at = null, leased_until = null where kind = 'LapseClearance'"
+            )
+        async with asyncio.timeout(20):
+            while (await app.orders.backlog()).open:  # noqa: ASYNC110 - the worker makes it so
+                await asyncio.sleep(0.01)
+    app.worker.stop()
+    await work
+
+
+async def test_a_cleared_hit_is_looked_at_again_after_a_year_and_told_once(
+    app: App, submit: Submit, lists: Lists, caller: Caller, dsn: str
+) -> None:
+    lists.name("Wanted Person")
+    application = await submit(PERSON)
+    await worked_off(app, application)
+    hit = await cleared(app, caller, application)
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "select due_at - created_at from orders where kind = 'LapseClearance' and done_at is null"
+        ).fetchone()
+    assert row == (timedelta(days=365),)
+    await a_year_later(app, dsn)
+    history = await app.applications.history("sandbox", application)
+    reopened = [one for one in history if isinstance(one.event, HitReopened)]
+    assert [one.event for one in reopened] == [HitReopened(hit=hit, basis=BASIS)]
+    assert history[-1] == reopened[0]
+    found = await app.applications.load("sandbox", application)
+    assert found
+    assert found.state.clearance
+    assert (found.state.status, [one.id for one in found.state.clearance.open]) == (Status.VERIFIED, [hit])
+    async with app.database.system() as connection:
+        told = await publications(connection, 0, await Horizon().settled(connection), 100)
+    alerts = [confide(one.recorded, one.facts, "/kyc") for one in told]
+    assert [(one.data.occasion, one.data.hits) for one in alerts if one] == [
+        ("onboarding", (hit,)),
+        ("monitoring", (hit,)),
+    ]
+
+
+async def test_nobody_is_looked_at_again_who_was_erased(
+    app: App, submit: Submit, lists: Lists, caller: Caller, dsn: str
+) -> None:
+    lists.name("Wanted Person")
+    application = await submit(PERSON)
+    await worked_off(app, application)
+    await cleared(app, caller, application)
+    found = await app.applications.load("sandbox", application)
+    assert found
+    await Keys(app.database).destroy("sandbox", found.state.user_id, None, app.clock(), "test")
+    app.people._vault.forget("sandbox", found.state.user_id)
+    await a_year_later(app, dsn)
+    history = await app.applications.history("sandbox", application)
+    assert not any(isinstance(one.event, HitReopened) for one in history)
 
 
 async def test_whoever_the_lists_cannot_be_asked_about_waits_and_is_never_given_up(

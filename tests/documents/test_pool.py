@@ -16,6 +16,7 @@ from kyc_service.documents.faults import (
     EngineCrashed,
     EngineNotInstalled,
     EngineTimeout,
+    EngineUnstartable,
 )
 from kyc_service.documents.pool import EnginePool
 from kyc_service.documents.readings import Reading
@@ -179,9 +180,10 @@ async def test_without_a_package_of_the_extra_the_engine_is_not_installed(packag
             await engine.read(b"hello", "image/jpeg")
 
 
-async def test_a_command_that_is_no_engine_is_a_crash() -> None:
-    async with EnginePool(workers=1, command=(sys.executable, "-c", "pass")) as engine:
-        with pytest.raises(EngineCrashed):
+@pytest.mark.parametrize("command", [(sys.executable, "-c", "pass"), (sys.executable, "-c", "print('no engine' * 9)")])
+async def test_an_engine_that_cannot_start_is_no_fault_of_the_picture(command: tuple[str, ...]) -> None:
+    async with EnginePool(workers=1, command=command) as engine:
+        with pytest.raises(EngineUnstartable):
             await engine.read(b"hello", "image/jpeg")
 
 

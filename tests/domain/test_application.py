@@ -40,7 +40,9 @@ from kyc_service.domain.application import (
     Evidence,
     HistoryBroken,
     HitDecided,
+    HitReopened,
     LapseAnswer,
+    LapseClearance,
     LapseCompletion,
     LapseResubmission,
     Mode,
@@ -502,6 +504,9 @@ BY_KIND = {
         reason=st.just("SANCTIONS_OTHER_PERSON"),
         reviewer=st.just("carl"),
     ),
+    LapseClearance: st.builds(
+        LapseClearance, hit=st.integers(1, 2).map(lambda n: UUID(int=n)), reopened=st.integers(0, 1)
+    ),
     LapseAnswer: st.builds(LapseAnswer, check=CHECK_KEYS, vendor=VENDORS),
     LapseResubmission: st.builds(LapseResubmission, round=st.integers(1, 2)),
     LapseCompletion: st.builds(LapseCompletion),
@@ -539,13 +544,16 @@ def test_what_is_over_stays_over_but_for_what_the_lists_tell_later(commands: Seq
         over = state.status if state and state.status in TERMINAL else None
         state, events = carried_out(command, state)
         if over is Status.VERIFIED:
-            assert all(isinstance(e, AlertRaised | HitDecided | ApplicationRejected) for e in events)
+            assert all(isinstance(e, AlertRaised | HitDecided | HitReopened | ApplicationRejected) for e in events)
         else:
             assert not (over and events)
 
 
 SCREENING_COMMANDS = st.one_of(
-    *(BY_KIND[kind] for kind in (RecordAnswer, RecordScreening, DecideHit, ReviewApplication, RecordAlert))
+    *(
+        BY_KIND[kind]
+        for kind in (RecordAnswer, RecordScreening, DecideHit, LapseClearance, ReviewApplication, RecordAlert)
+    )
 )
 
 

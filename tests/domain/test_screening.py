@@ -26,7 +26,9 @@ from kyc_service.domain.application import (
     HitDecided,
     HitDecidedAlready,
     HitNotFound,
+    HitReopened,
     HitsUndecided,
+    LapseClearance,
     Mode,
     PersonScreened,
     RecordAlert,
@@ -48,7 +50,7 @@ from kyc_service.domain.application import (
 )
 from kyc_service.domain.clearance import Basis, Hit, HitDecision, ListVersion, ScreeningTerms
 from kyc_service.domain.findings import Verdict
-from kyc_service.saga.verification import Discharge, Enrol, Screen, react
+from kyc_service.saga.verification import Discharge, Enrol, Later, Screen, react
 
 TERMS = Terms(
     mode=Mode.LIVE,
@@ -254,6 +256,81 @@ def test_an_alarm_leaves_the_person_verified_until_somebody_confirms_it() -> Non
     assert (state.status, state.awaiting) == (Status.VERIFIED, None)
     assert decided(judge(HIT, HitDecision.CLEARED), *ALERTED) == (judged(HIT, HitDecision.CLEARED),)
     assert decided(judge(HIT, HitDecision.CONFIRMED), *ALERTED) == (judged(HIT, HitDecision.CONFIRMED), REJECTED)
+
+
+CLEARED = (*ALERTED, judged(HIT, HitDecision.CLEARED))
+REOPENED = HitReopened(hit=HIT.id, basis=LATER)
+
+
+def lapse(reopened: int = 0) -> LapseClearance:
+    return LapseClearance(hit=HIT.id, reopened=reopened)
+
+
+@pytest.mark.parametrize(
+    ("history", "reopened"), [(CLEARED, 0), ((*CLEARED, REOPENED, judged(HIT, HitDecision.CLEARED)), 1)]
+)
+def test_a_hit_is_cleared_for_a_time(history: Sequence[Event], reopened: int) -> None:
+    state = after(*history)
+    assert state
+    assert react(history[-1], state) == [Later(command=lapse(reopened), after=timedelta(days=365))]
+
+
+def test_nothing_is_awaited_of_a_hit_that_was_confirmed() -> None:
+    history = (*ALERTED, judged(HIT, HitDecision.CONFIRMED))
+    state = after(*history)
+    assert state
+    assert react(history[-1], state) == []
+
+
+def test_when_its_time_is_over_a_cleared_hit_is_open_again_and_the_person_still_verified() -> None:
+    assert decided(lapse(), *CLEARED) == (REOPENED,)
+    state = after(*CLEARED, REOPENED)
+    assert state
+    assert state.clearance
+    assert (state.status, state.awaiting) == (Status.VERIFIED, None)
+    assert state.clearance.open == (replace(HIT, reopened=1),)
+    assert react(REOPENED, state) == []
+
+
+def test_a_clearance_lapses_once_and_the_next_one_for_itself() -> None:
+    again = (*CLEARED, REOPENED, judged(HIT, HitDecision.CLEARED))
+    assert decided(lapse(), *CLEARED, REOPENED) == ()
+    assert decided(lapse(), *again) == ()
+    assert decided(lapse(1), *again) == (REOPENED,)
+
+
+def test_a_hit_that_was_reopened_can_be_cleared_and_confirmed() -> None:
+    reopened = (*CLEARED, REOPENED)
+    assert decided(judge(HIT, HitDecision.CLEARED), *reopened) == (judged(HIT, HitDecision.CLEARED),)
+    assert decided(judge(HIT, HitDecision.CONFIRMED), *reopened) == (judged(HIT, HitDecision.CONFIRMED), REJECTED)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [CHECKING, VERIFIED, ALERTED, (*ALERTED, judged(HIT, HitDecision.CONFIRMED), REJECTED)],
+    ids=["no screening", "no hit", "open", "rejected"],
+)
+def test_nothing_lapses_where_nothing_is_cleared(history: Sequence[Event]) -> None:
+    assert decided(lapse(), *history) == ()
+
+
+def test_no_application_that_is_over_is_opened_again() -> None:
+    cleared = (*HELD, judged(HIT, HitDecision.CLEARED), judged(OTHER, HitDecision.CONFIRMED), REJECTED)
+    assert decided(lapse(), *cleared) == ()
+
+
+def test_nobody_is_verified_by_what_was_cleared_too_long_ago() -> None:
+    lapsed = (
+        *HELD,
+        judged(HIT, HitDecision.CLEARED),
+        ResubmissionRequested(round=1, reasons=("DOC_UNREADABLE",)),
+        HitReopened(hit=HIT.id, basis=BASIS),
+        round_of_checks(2),
+        answered(Verdict.CLEAR, "2.1"),
+        ScreeningStarted(round=2),
+    )
+    assert decided(lapse(), *lapsed[:-4]) == (HitReopened(hit=HIT.id, basis=BASIS),)
+    assert decided(screening(HIT, number=2), *lapsed) == (screened(replace(HIT, reopened=1)), POSSIBLE)
 
 
 def test_who_was_screened_and_verified_is_watched_until_they_are_rejected() -> None:

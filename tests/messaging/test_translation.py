@@ -24,6 +24,7 @@ from kyc_service.domain.application import (
     Event,
     Evidence,
     HistoryBroken,
+    HitReopened,
     Mode,
     PersonScreened,
     ReviewDecision,
@@ -175,6 +176,7 @@ BASIS = Basis(engine="1", lists=(ListVersion(list="sdn", version="12"),), review
     [
         (PersonScreened(basis=BASIS, hits=(CLEARED, HIT)), "onboarding"),
         (AlertRaised(basis=BASIS, hits=(HIT,)), "monitoring"),
+        (HitReopened(basis=BASIS, hit=HIT.id), "monitoring"),
     ],
 )
 def test_a_hit_that_somebody_must_decide_is_confided_to_the_desk_alone(event: Event, occasion: str) -> None:

@@ -2,20 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+import structlog
+from click.testing import CliRunner, Result
 
 from kyc_service.application.desk import Announced, Caller, HitVerdict, Submission, View
 from kyc_service.application.watchlists import VersionStatus
 from kyc_service.bootstrap import App, build
+from kyc_service.cli.main import cli
 from kyc_service.domain.application import AlertRaised, ApplicationRejected, Status
 from kyc_service.domain.clearance import HitDecision
+from kyc_service.screening.engine import ENGINE_VERSION
 from kyc_service.screening.lists.staging import bring, describe
-from kyc_service.screening.watch import FEW, Round
+from kyc_service.screening.monitoring import Changes
+from kyc_service.screening.watch import FEW, Difference, Round
 from kyc_service.settings import Settings
 
 CALLER = Caller(tenant="sandbox", client="shop", actor="u-1", request="r-1")
@@ -23,6 +28,7 @@ OTHERS = [f"Somebody Else Number{number}" for number in range(60)]
 
 Enter = Callable[[str], Awaitable[UUID]]
 Import = Callable[..., Awaitable[None]]
+Kyc = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
@@ -179,6 +185,111 @@ async def test_the_daily_check_finds_what_was_missed(app: App, enter: Enter, imp
     assert await app.watch.round() == Round(unchanged=1)
     assert await app.watch.round() == Round()
     assert len(await alerts(app, application)) == 1
+
+
+def written(dsn: str) -> list[str]:
+    """Everything that a round writes."""
+    with psycopg.connect(dsn) as connection:
+        return [
+            text
+            for table in ("events", "orders", "enrolments", "campaigns", "outcomes")
+            for (text,) in connection.execute(f"select to_jsonb(t)::text from {table} t order by 1").fetchall()
+        ]
+
+
+async def test_a_rehearsal_tells_what_a_round_would_change_and_writes_nothing(
+    app: App, enter: Enter, imported: Import, dsn: str
+) -> None:
+    listed, other = await enter("Ivan Petrovich Sidorov"), await enter("Pyotr Ilyich Chaikovsky")
+    await app.watch.round()
+    await imported("Ivan Petrovich Sidorov")
+    before = written(dsn)
+    told: list[int] = []
+    rehearsal = await app.watch.rehearse(told.append)
+    assert written(dsn) == before
+    assert (rehearsal.examined, rehearsal.lists, sum(told)) == (2, {"x": 2}, 2)
+    assert rehearsal.differences == (
+        Difference(tenant="sandbox", application=listed, list="x", changes=Changes(new=1)),
+    )
+    assert await app.watch.round() == Round(screened=2, alerts=1)
+    assert (await app.watch.rehearse()).examined == 0
+    await imported("Pyotr Ilyich Chaikovsky")
+    assert {one.application: one.changes for one in (await app.watch.rehearse()).differences} == {
+        listed: Changes(gone=1),
+        other: Changes(new=1),
+    }
+
+
+async def test_another_threshold_screens_everybody_again_once(
+    app: App, enter: Enter, imported: Import, settings: Settings
+) -> None:
+    await enter("Ivan Petrovich Sidorov")
+    await imported("Petrovitch Sidorow", born="1961")
+    strict = settings.model_copy(update={"watchlists": ("x",), "screening_review_from": 0.99})
+    async with build(strict) as stricter:
+        assert await stricter.watch.round() == Round(screened=1)
+        assert [one.changes for one in (await app.watch.rehearse()).differences] == [Changes(new=1)]
+        assert await app.watch.round() == Round(screened=1, alerts=1)
+        # While some processes have the one setting and some the other, nobody is screened to and fro.
+        assert await stricter.watch.round() == Round()
+    assert await app.watch.round() == Round()
+
+
+async def test_another_engine_screens_everybody_again(app: App, enter: Enter, dsn: str) -> None:
+    await enter("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    with psycopg.connect(dsn) as connection:  # as an earlier release would have left them
+        connection.execute("update enrolments set engine = '0'")
+        connection.execute("truncate outcomes")
+    assert (await app.watch.rehearse()).examined == 1
+    assert await app.watch.round() == Round(screened=1)
+
+
+@pytest.fixture
+def kyc(dsn: str, tmp_path: Path) -> Iterator[Kyc]:
+    """Runs `kyc …` beside the service, on the same database; keywords are environment variables."""
+    shared = {"KYC_DB_DSN": dsn, "KYC_STATE_DIR": str(tmp_path), "KYC_WATCHLISTS": "x"}
+
+    async def kyc(*arguments: str, **environment: str) -> Result:
+        # In a thread, where it has an event loop of its own.
+        return await asyncio.to_thread(CliRunner().invoke, cli, arguments, prog_name="kyc", env=shared | environment)
+
+    yield kyc
+    structlog.reset_defaults()  # the log was set up for the runner's own standard error
+
+
+async def test_a_campaign_is_rehearsed_and_run_from_a_terminal_that_names_nobody(
+    app: App, enter: Enter, imported: Import, kyc: Kyc, dsn: str
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    await imported("Ivan Petrovich Sidorov")
+    before = written(dsn)
+    told = await kyc("screen", "campaign", "--dry-run")
+    assert told.exit_code == 0, told.output
+    head, columns, row, end = told.stdout.splitlines()
+    assert head == f"engine {ENGINE_VERSION}; x version 2"
+    assert columns.split() == ["tenant", "list", "new", "gone", "risen", "fallen"]
+    assert row.split() == ["sandbox", "x", "1", "0", "0", "0"]
+    assert end == "1 people examined, 1 of them with a difference; nothing was written"
+    rehearsed = await kyc("screen", "campaign", "--dry-run", "--json")
+    assert json.loads(rehearsed.stdout)["differences"] == [
+        {"tenant": "sandbox", "application": str(application), "list": "x", "new": 1, "gone": 0, "risen": 0}
+        | {"fallen": 0}
+    ]
+    assert written(dsn) == before
+    done = await kyc("screen", "campaign")
+    assert done.stdout == "1 people screened, 0 whom no change concerns, 1 new hits\n"
+    assert len(await alerts(app, application)) == 1
+    assert "idorov" not in told.output + rehearsed.output + done.output
+
+
+async def test_no_campaign_begins_on_lists_that_are_missing(enter: Enter, kyc: Kyc) -> None:
+    await enter("Ivan Petrovich Sidorov")
+    for arguments in ((), ("--dry-run",)):
+        told = await kyc("screen", "campaign", *arguments, KYC_WATCHLISTS="x,un_sc")
+        assert (told.exit_code, told.stdout) == (1, "")
+        assert "kyc: The list un_sc is not in force: run `kyc lists sync`." in told.stderr
 
 
 async def test_an_erased_person_is_watched_no_more(app: App, enter: Enter, imported: Import, dsn: str) -> None:
