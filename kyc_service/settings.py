@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
     inline_inbox: bool = Field(True, description="development: the API process also takes commands from the brokers")
     command_concurrency: int = Field(8, ge=1, le=500, description="commands by message that are under way at a time")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where this process serves `/metrics`, a port of its own; empty: nowhere"
+    )
+    metrics_host: str = Field("127.0.0.1", description="the address of that port; nobody is asked for a token there")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")
