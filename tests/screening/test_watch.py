@@ -26,6 +26,8 @@ from kyc_service.settings import Settings
 CALLER = Caller(tenant="sandbox", client="shop", actor="u-1", request="r-1")
 OTHERS = [f"Somebody Else Number{number}" for number in range(60)]
 
+WAITING = "select last_error, failures > 2 from orders where kind = 'Screen' and done_at is null"
+
 Enter = Callable[[str], Awaitable[UUID]]
 Import = Callable[..., Awaitable[None]]
 Kyc = Callable[..., Awaitable[Result]]
@@ -52,6 +54,23 @@ def imported(app: App, tmp_path: Path) -> Import:
     return imported
 
 
+async def submitted(app: App, name: str) -> UUID:
+    given, family = name.split(" ", 1)
+    person = {"given_names": given, "family_name": family, "birth_date": "1961-04-12"}
+    document = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
+    view = await app.desk.submit(
+        CALLER, Submission(user_id=uuid4(), email="a@example.com", documents=(document,), applicant=person)
+    )
+    assert isinstance(view, View)
+    return view.snapshot.id
+
+
+def age(dsn: str, hours: int) -> None:
+    """Let the publishers have been asked so many hours ago."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("update watchlists set confirmed_at = now() - %s * interval '1 hour'", (hours,))
+
+
 @pytest.fixture
 async def enter(app: App, imported: Import) -> AsyncIterator[Enter]:
     """Submits somebody whom no list names yet, and returns once they are verified and watched."""
@@ -59,17 +78,11 @@ async def enter(app: App, imported: Import) -> AsyncIterator[Enter]:
     work = asyncio.create_task(app.worker.run())
 
     async def enter(name: str) -> UUID:
-        given, family = name.split(" ", 1)
-        person = {"given_names": given, "family_name": family, "birth_date": "1961-04-12"}
-        document = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
-        view = await app.desk.submit(
-            CALLER, Submission(user_id=uuid4(), email="a@example.com", documents=(document,), applicant=person)
-        )
-        assert isinstance(view, View)
+        application = await submitted(app, name)
         async with asyncio.timeout(30):
-            while not await app.enrolments.of("sandbox", view.snapshot.id):  # noqa: ASYNC110 - the worker makes it so
+            while not await app.enrolments.of("sandbox", application):  # noqa: ASYNC110 - the worker makes it so
                 await asyncio.sleep(0.02)
-        return view.snapshot.id
+        return application
 
     yield enter
     app.worker.stop()
@@ -282,6 +295,34 @@ async def test_a_campaign_is_rehearsed_and_run_from_a_terminal_that_names_nobody
     assert done.stdout == "1 people screened, 0 whom no change concerns, 1 new hits\n"
     assert len(await alerts(app, application)) == 1
     assert "idorov" not in told.output + rehearsed.output + done.output
+
+
+@pytest.mark.parametrize(
+    ("watchlists", "hours"), [(("x", "un_sc"), 0), (("x",), 73)], ids=["a list is missing", "a list is stale"]
+)
+async def test_nobody_is_verified_by_lists_that_are_missing_or_stale(
+    imported: Import, settings: Settings, dsn: str, watchlists: tuple[str, ...], hours: int
+) -> None:
+    await imported()
+    age(dsn, hours)
+    async with build(settings.model_copy(update={"watchlists": watchlists})) as app:
+        application = await submitted(app, "Ivan Sidorov")
+        work = asyncio.create_task(app.worker.run())
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            async with asyncio.timeout(20):
+                while connection.execute(WAITING).fetchone() != ("SCREENING_UNAVAILABLE", True):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        assert await status(app, application) is Status.IN_PROGRESS
+        app.worker.stop()
+        await work
+    age(dsn, 0)
+    async with build(settings.model_copy(update={"watchlists": ("x",)})) as app:
+        work = asyncio.create_task(app.worker.run())
+        async with asyncio.timeout(20):
+            while await status(app, application) is not Status.VERIFIED:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        app.worker.stop()
+        await work
 
 
 async def test_no_campaign_begins_on_lists_that_are_missing(enter: Enter, kyc: Kyc) -> None:
