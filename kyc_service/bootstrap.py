@@ -158,7 +158,7 @@ VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
 
 def refusals(settings: Settings) -> list[str]:
     """Why these settings cannot be used, one sentence each; most of them forbid only what development may do."""
-    unusable = _unusable_brokers(settings)
+    unusable = [*_unusable_brokers(settings), *_unknown_lists(settings)]
     if not settings.production:
         return unusable
     refused = {
@@ -191,6 +191,17 @@ def _unusable_brokers(settings: Settings) -> list[str]:
     return []
 
 
+def _unknown_lists(settings: Settings) -> list[str]:
+    """Lists of one tenant that nobody has to keep in force."""
+    wanted = {name_of(one) for one in settings.watchlists}
+    return [
+        f"KYC_WATCHLISTS_TENANTS names {name} for {tenant}, which KYC_WATCHLISTS does not name."
+        for tenant, names in settings.watchlists_tenants.items()
+        for name in names
+        if name not in wanted
+    ]
+
+
 def _brokers(settings: Settings) -> Sequence[Broker]:
     return brokers(settings.event_broker_url.get_secret_value()) if settings.event_broker_url else ()
 
@@ -201,10 +212,12 @@ def _relays(settings: Settings, log: Log) -> Iterator[Relay[Batch]]:
         yield Relay(broker.name, settings.event_source, partial(log.follow, broker.name), partial(opened, broker))
 
 
-def screening_terms(settings: Settings) -> ScreeningTerms:
-    """How the lists are asked."""
+def screening_terms(settings: Settings, tenant: str) -> ScreeningTerms:
+    """How the lists are asked about this tenant's people."""
     return ScreeningTerms(
-        review_from=settings.screening_review_from, cleared_for=timedelta(days=settings.screening_cleared_days)
+        review_from=settings.screening_review_from_tenants.get(tenant, settings.screening_review_from),
+        cleared_for=timedelta(days=settings.screening_cleared_days),
+        lists=settings.watchlists_tenants.get(tenant),
     )
 
 
@@ -219,7 +232,7 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
-        screening=screening_terms(settings),
+        screening=screening_terms(settings, tenant),
         keep_selfies=settings.keep_selfies,
         face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
@@ -313,7 +326,7 @@ async def build(
             vault=people,
             screener=of_lists,
             lists=lists,
-            terms=lambda _: screening_terms(settings),
+            terms=lambda tenant: screening_terms(settings, tenant),
             pace=watch.Pace(pause=settings.watch_seconds, sample=settings.watch_sample),
             clock=clock,
         )

@@ -1,6 +1,7 @@
 """Sanctions and PEP lists over HTTP: ask them about a name, and decide what a possible hit is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from starlette.responses import Response
@@ -11,6 +12,7 @@ from kyc_service.api.contract import DOUBTED, HIT, KEYED, READING, VERIFIED, Bod
 from kyc_service.api.routes import JSON, Call, Route
 from kyc_service.application.desk import Again, HitVerdict, Keyed
 from kyc_service.application.ports import Identity, Number, Screened
+from kyc_service.bootstrap import screening_terms
 from kyc_service.domain.application import ApplicationNotFound, HitNotFound
 from kyc_service.domain.clearance import HitDecision
 
@@ -29,7 +31,8 @@ async def search(call: Call) -> Response:
         numbers=tuple(Number(value=number) for number in form.numbers),
         kind=form.kind,
     )
-    screened = await call.app.screener.screen((identity,), form.review_from)
+    terms = replace(screening_terms(call.app.settings, call.caller.tenant), review_from=form.review_from)
+    screened = await call.app.screener.screen((identity,), terms)
     return representation.answer(_found(screened))
 
 

@@ -257,7 +257,7 @@ class Effects:
         if not identities:
             await self._finish(leased, ReferScreening(round=number, reason="ID_MISSING_NAME"))
             return
-        screened = await self._screener.screen(identities, terms.review_from)
+        screened = await self._screener.screen(identities, terms)
         told = findings_of(leased.stream, identities, screened)
         command = RecordScreening(
             round=number,

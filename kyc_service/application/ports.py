@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kyc_service.application.keys import StoredKey
 from kyc_service.domain.application import Application, Event, Sealed
-from kyc_service.domain.clearance import Basis
+from kyc_service.domain.clearance import Basis, ScreeningTerms
 from kyc_service.domain.findings import Result
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Order
@@ -378,8 +378,8 @@ class Screener(Protocol):
         """What tells the facts that the lists are asked with from others, and says nothing about them."""
         ...
 
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
-        """Every entry that matches one of the *identities* of one person with at least that probability.
+    async def screen(self, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
+        """Every entry that matches one of the *identities* of one person, by the lists and the probability of *terms*.
 
         Raises:
             ScreeningUnavailable: a list is missing or stale.

@@ -6,7 +6,7 @@ from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 
 from kyc_service.application.ports import Clock, Identity, Possible, Screened, ScreeningUnavailable
-from kyc_service.domain.clearance import Basis, ListVersion
+from kyc_service.domain.clearance import Basis, ListVersion, ScreeningTerms
 from kyc_service.domain.record import record
 from kyc_service.screening.engine import ENGINE_VERSION, Match, screen
 from kyc_service.screening.entries import Birth, Identifier, Kind
@@ -51,16 +51,18 @@ class ListScreener:
         self._edition: Edition | None = None
         self._loading = asyncio.Lock()
 
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
-        """Every entry that matches one of the *identities* of one person with at least that probability.
+    async def screen(self, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
+        """Every entry that matches one of the *identities* of one person, by the lists and the probability of *terms*.
 
         Raises:
             ScreeningUnavailable: a list is missing or stale.
         """
         await self.demand()
         edition = await self.edition()
+        if not {one.source for one in edition.in_force.lists}.issuperset(terms.lists or ()):
+            raise ScreeningUnavailable
         started = time.perf_counter()
-        found = await asyncio.to_thread(self._screened, edition, identities, review_from)
+        found = await asyncio.to_thread(self._screened, edition, identities, terms)
         self._told(time.perf_counter() - started)
         return found
 
@@ -107,10 +109,12 @@ class ListScreener:
         await asyncio.to_thread(built.save, path)
         return await asyncio.to_thread(Index.open, path)
 
-    def _screened(self, edition: Edition, identities: Sequence[Identity], review_from: float) -> Screened:
+    def _screened(self, edition: Edition, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
         best: dict[str, tuple[Identity, Match]] = {}
         for identity in identities:
-            for match in screen(edition.index, self.query(identity), threshold=review_from):
+            for match in screen(edition.index, self.query(identity), threshold=terms.review_from):
+                if not terms.asks(match.list_id):
+                    continue
                 known = best.get(match.entry_id)
                 if known is None or match.probability > known[1].probability:
                     best[match.entry_id] = (identity, match)
@@ -118,8 +122,12 @@ class ListScreener:
         return Screened(
             basis=Basis(
                 engine=ENGINE_VERSION,
-                lists=tuple(ListVersion(list=one.source, version=str(one.version)) for one in edition.in_force.lists),
-                review_from=review_from,
+                lists=tuple(
+                    ListVersion(list=one.source, version=str(one.version))
+                    for one in edition.in_force.lists
+                    if terms.asks(one.source)
+                ),
+                review_from=terms.review_from,
             ),
             possible=tuple(self._possible(identity, match) for identity, match in ranked),
         )

@@ -293,8 +293,9 @@ class Watch:
         return await self._campaigns.open(self._campaign(tenant, edition, occasion, round_))
 
     def _campaign(self, tenant: str, edition: Edition, occasion: Occasion, round_: str = "") -> Campaign:
-        lists = {one.source: one.version for one in edition.in_force.lists}
-        engine = manner(ENGINE_VERSION, self._terms(tenant).review_from)
+        terms = self._terms(tenant)
+        lists = {one.source: one.version for one in edition.in_force.lists if terms.asks(one.source)}
+        engine = manner(ENGINE_VERSION, terms.review_from)
         return Campaign(
             id=campaign_id(tenant, occasion, engine=engine, lists=lists, round_=round_),
             tenant=tenant,
@@ -366,7 +367,7 @@ class Watch:
         identities = await self._opened(person, sealed.get(person.application))
         if snapshot is None or not identities or snapshot.state.status is not Status.VERIFIED:
             return None
-        screened = await self._screener.screen(identities, self._terms(person.tenant).review_from)
+        screened = await self._screener.screen(identities, self._terms(person.tenant))
         return Seen(snapshot=snapshot, identities=identities, screened=screened)
 
     async def _screen(self, campaign: Campaign, person: Enrolment) -> Round:

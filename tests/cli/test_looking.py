@@ -33,6 +33,16 @@ def test_a_setting_is_shown_as_one_would_write_it(kyc: Kyc) -> None:
     assert "KYC_DOCUMENT_ROUTE" in kyc("config").stdout
 
 
+def test_settings_of_tenants_are_shown_as_one_would_write_them(kyc: Kyc) -> None:
+    given = {
+        "KYC_SCREENING_REVIEW_FROM_TENANTS": "b=0.4,a=0.6",
+        "KYC_WATCHLISTS_TENANTS": "a=un_sc+us_ofac_sdn,b=un_sc",
+    }
+    rows = {row["name"]: row for row in json.loads(kyc("config", "-o", "json", **given).stdout)}
+    assert {name: rows[name]["value"] for name in given} == given
+    assert {rows[name]["default"] for name in given} == {""}
+
+
 def test_no_secret_is_listed(kyc: Kyc) -> None:
     given = {
         "KYC_VENDOR_API_KEY": "hunter2",

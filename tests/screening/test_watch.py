@@ -41,14 +41,16 @@ async def app(settings: Settings) -> AsyncIterator[App]:
 
 @pytest.fixture
 def imported(app: App, tmp_path: Path) -> Import:
-    """Puts a version of the one list in force: OTHERS, and these names with the date of birth of the tests."""
+    """Puts a version of a list in force: OTHERS, and these names with the date of birth of the tests."""
 
-    async def imported(*names: str, born: str = "1961-04-12") -> None:
-        entries = [{"id": f"x:{name}", "names": [{"v": name}], "schema": "Person"} for name in OTHERS]
-        entries += [{"id": f"x:{name}", "names": [{"v": name}], "schema": "Person", "dobs": [born]} for name in names]
+    async def imported(*names: str, born: str = "1961-04-12", source: str = "x") -> None:
+        entries = [{"id": f"{source}:{name}", "names": [{"v": name}], "schema": "Person"} for name in OTHERS]
+        entries += [
+            {"id": f"{source}:{name}", "names": [{"v": name}], "schema": "Person", "dobs": [born]} for name in names
+        ]
         path = tmp_path / f"{uuid4()}.jsonl"
         path.write_text("\n".join(json.dumps(entry) for entry in entries) + "\n", encoding="utf-8")
-        outcome = await bring(app.shelf, "x", [(path, describe(path))], app.clock())
+        outcome = await bring(app.shelf, source, [(path, describe(path))], app.clock())
         assert outcome.version.status is VersionStatus.ACTIVE, outcome.version.reasons
 
     return imported
@@ -246,6 +248,21 @@ async def test_another_threshold_screens_everybody_again_once(
         # While some processes have the one setting and some the other, nobody is screened to and fro.
         assert await stricter.watch.round() == Round()
     assert await app.watch.round() == Round()
+
+
+async def test_a_tenant_is_watched_by_its_own_lists_and_by_one_more_when_it_gets_one(
+    app: App, enter: Enter, imported: Import, settings: Settings
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov", source="y")
+    both = settings.model_copy(update={"watchlists": ("x", "y")})
+    async with build(both.model_copy(update={"watchlists_tenants": {"sandbox": ("x",)}})) as narrow:
+        assert await narrow.watch.round() == Round(screened=1)
+        assert await narrow.watch.round() == Round()
+    async with build(both) as wide:
+        assert await wide.watch.round() == Round(screened=1, alerts=1)
+    (alert,) = await alerts(app, application)
+    assert [hit.entry for hit in alert.hits] == ["y:Ivan Petrovich Sidorov"]
 
 
 async def test_another_engine_screens_everybody_again(app: App, enter: Enter, dsn: str) -> None:
