@@ -5,15 +5,19 @@ from collections.abc import Mapping, Sequence
 from kyc_service.domain.record import record
 from kyc_service.store.database import Database
 
-# An order is overdue when no worker has taken it within a minute.
+# Each by an index, because finished orders are many. An order is overdue when no worker has taken it within a minute;
+# one that has failed is due again within the hour (`effects.LONGEST_WAIT`).
 ORDERS = """
     select json_build_object(
-      'due', count(*) filter (where dead_at is null and due_at <= clock_timestamp()),
-      'overdue', count(*) filter (where dead_at is null and due_at <= clock_timestamp() - interval '1 minute'),
-      'failing', count(*) filter (where dead_at is null and failures > 0),
-      'given_up', count(*) filter (where dead_at is not null)
+      'due', (select count(*) from orders
+              where done_at is null and dead_at is null and due_at <= statement_timestamp()),
+      'overdue', (select count(*) from orders
+                  where done_at is null and dead_at is null and due_at <= statement_timestamp() - interval '1 minute'),
+      'failing', (select count(*) from orders
+                  where done_at is null and dead_at is null and due_at <= statement_timestamp() + interval '1 hour'
+                    and failures > 0),
+      'given_up', (select count(*) from orders where dead_at is not null and done_at is null)
     )
-    from orders where done_at is null
 """
 BACKLOGS = """
     select coalesce(json_agg(json_build_array(

@@ -28,8 +28,8 @@ LISTED = """
 """
 EVENT = """
     insert into events (tenant, stream, version, id, type, schema, at, data, meta, hash)
-    values ('t', gen_random_uuid(), 1, gen_random_uuid(), 'ApplicationSubmitted', 1, now() - %s * interval '1 hour',
-            '{}', '{}', sha256('x'))
+    values ('t', gen_random_uuid(), 1, gen_random_uuid(), %s, 1, now() - %s * interval '1 hour', %s, '{}',
+            sha256('x'))
 """
 Figures = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 Scrape = Callable[[], Figures]
@@ -112,11 +112,14 @@ def test_decisions_and_screenings_are_counted(
 
 def test_what_a_broker_was_not_told_is_seen_with_its_age(measured: TestClient, scrape: Scrape, dsn: str) -> None:
     assert figure(scrape(), "kyc_relay_backlog_events", broker="rabbitmq") == 0
+    cleared, open_ = '{"hits": [{"decision": "cleared"}]}', '{"hits": [{"decision": null}]}'
+    told = ("ApplicationSubmitted", "{}"), ("AlertRaised", open_), ("HitReopened", "{}"), ("PersonScreened", open_)
+    kept = ("CheckAnswered", "{}"), ("PersonScreened", '{"hits": []}'), ("PersonScreened", cleared)
     with psycopg.connect(dsn) as connection:
-        for hours in (1, 0):
-            connection.execute(EVENT, (hours,))
+        for hours, (kind, data) in [(3, one) for one in kept] + [(1, one) for one in told]:
+            connection.execute(EVENT, (kind, hours, data))
     figures = scrape()
-    assert figure(figures, "kyc_relay_backlog_events", broker="rabbitmq") == 2
+    assert figure(figures, "kyc_relay_backlog_events", broker="rabbitmq") == len(told)
     assert figure(figures, "kyc_relay_backlog_age_seconds", broker="rabbitmq") == pytest.approx(3600, abs=60)
     assert figure(figures, "kyc_relay_unrouted_events", broker="rabbitmq") == 0
 
