@@ -402,6 +402,10 @@ class PersonVault(Protocol):
         """
         ...
 
+    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
+        """Have the keys of all of them at hand, with one look at the store."""
+        ...
+
 
 class Unlocked(Protocol):
     """A person's key, ready to seal with."""
@@ -429,10 +433,6 @@ class DeskVault(PersonVault, Protocol):
 
     async def open_answer(self, tenant: str, subject: UUID, entry: UUID, box: bytes) -> bytes | None:
         """The answer again, or None when the person was erased."""
-        ...
-
-    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
-        """Have the keys of all of them at hand, with one look at the store."""
         ...
 
     def index(self, tenant: str, email: str) -> bytes:

@@ -55,6 +55,7 @@ from kyc_service.screening.screener import Edition, ListScreener
 log = structlog.get_logger("kyc.watch")
 
 PAGE = 1000  # people of one look at the database
+CROWD = 50_000  # people of one index in memory
 FEW = 25  # people who are screened in full sooner than an index of them is made
 WIDE = 0.04  # a changed entry finds people down to here, below every threshold; the full screening decides
 
@@ -78,6 +79,10 @@ class Campaigns(Rounds, Protocol):
         self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[UUID], at: datetime
     ) -> int:
         """Say of those who were screened against *since*, without *touched*, that nothing changed; 0: it is done."""
+        ...
+
+    async def had_hits(self, tenant: str, people: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of *people* for whom the last screening found anything."""
         ...
 
     async def outcomes(self, tenant: str, application: UUID, limit: int = 1) -> Sequence[Outcome]:
@@ -313,16 +318,18 @@ class Watch:
         for source, version in since.items():
             if source in campaign.lists:
                 changed += (await self._lists.changes(source, version, campaign.lists[source])).to_screen()
-        found = await self._found_by(changed, campaign.tenant, people, edition)
-        # Whoever had a hit is looked at again: its entry may have changed, or be gone.
-        touched = [person for person in people if person.application in found or await self._had_hits(person)]
+        again: set[UUID] = set()
+        for start in range(0, len(people), CROWD):
+            again |= await self._found_by(changed, campaign.tenant, people[start : start + CROWD], edition)
+        for start in range(0, len(people), PAGE):
+            # Whoever had a hit is looked at again: its entry may have changed, or be gone.
+            page = [person.application for person in people[start : start + PAGE]]
+            again |= await self._campaigns.had_hits(campaign.tenant, page)
+        touched = [person for person in people if person.application in again]
         done = Round()
         for person in touched:
             done += await self._screen(campaign, person)
         return done + await self._unchanged(campaign, people[0].lists or {}, touched)
-
-    async def _had_hits(self, person: Enrolment) -> bool:
-        return any(outcome.count for outcome in await self._campaigns.outcomes(person.tenant, person.application))
 
     async def _found_by(
         self, changed: Sequence[Entry], tenant: str, people: Sequence[Enrolment], edition: Edition
@@ -334,6 +341,7 @@ class Watch:
         for start in range(0, len(people), PAGE):
             page = people[start : start + PAGE]
             sealed = await self._people.identities(tenant, page)
+            await self._vault.prefetch(tenant, list(sealed.values()))
             for person in page:
                 identities = await self._opened(person, sealed.get(person.application))
                 entries += [self._as_entry(person, identity) for identity in identities]
