@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from starlette.responses import Response
@@ -67,6 +68,7 @@ async def decide(call: Call) -> Response:
         decision=HitDecision(form.decision),
         reason=form.reason,
         note=form.note,
+        cleared_for=timedelta(days=form.cleared_for_days) if form.cleared_for_days else None,
         expected=await expected_version(call, application),
     )
     key = headers.idempotency_key(call.request)
@@ -112,8 +114,8 @@ ROUTES: tuple[Route, ...] = (
             name="decideHit",
             tag="screening",
             summary="Say whether a possible hit is the applicant",
-            description="`cleared`: somebody else; once every hit is cleared the application goes on. `confirmed`: "
-            "the application is rejected, also one that was verified before. The hits stand in the history.",
+            description="`cleared`: somebody else, for a time; once every hit is cleared the application goes on. "
+            "`confirmed`: the application is rejected, also one that was verified before. The hits stand in the history.",
             parameters=("ApplicationId", "HitId", "IdempotencyKey", "IfMatch"),
             body=Body(
                 media_types=JSON,
