@@ -115,7 +115,8 @@ ROUTES: tuple[Route, ...] = (
             tag="screening",
             summary="Say whether a possible hit is the applicant",
             description="`cleared`: somebody else, for a time; once every hit is cleared the application goes on. "
-            "`confirmed`: the application is rejected, also one that was verified before. The hits stand in the history.",
+            "`confirmed`: the application is rejected, also one that was verified before. The hits stand in the "
+            "history.",
             parameters=("ApplicationId", "HitId", "IdempotencyKey", "IfMatch"),
             body=Body(
                 media_types=JSON,
