@@ -9,6 +9,10 @@ class EngineNotInstalled(EngineFault):
     """The document engine is not installed; the extra `engine` brings it."""
 
 
+class EngineUnstartable(EngineFault):
+    """The engine's process does not start, whatever it is to read."""
+
+
 class EngineTimeout(EngineFault):
     """The picture took longer than the engine may take, and was given up."""
 

@@ -10,14 +10,23 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from kyc_service.documents.child import DESCRIBE, LENGTH, MISSING, READY
-from kyc_service.documents.faults import EngineBusy, EngineClosed, EngineCrashed, EngineNotInstalled, EngineTimeout
+from kyc_service.documents.faults import (
+    EngineBusy,
+    EngineClosed,
+    EngineCrashed,
+    EngineFault,
+    EngineNotInstalled,
+    EngineTimeout,
+    EngineUnstartable,
+)
 from kyc_service.documents.readings import Reading
 from kyc_service.documents.wire import Garbled, load
 from kyc_service.domain.record import record
@@ -30,11 +39,22 @@ PICTURES = 500  # a child that has read so many is replaced, lest leaks of the l
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 
 
+OUTCOMES: Mapping[type[EngineFault], str] = {
+    EngineBusy: "busy",
+    EngineClosed: "closed",
+    EngineCrashed: "crashed",
+    EngineNotInstalled: "not_installed",
+    EngineTimeout: "timeout",
+    EngineUnstartable: "unstartable",
+}
+
+
 class EnginePool:
     """Reads pictures in child processes, which start with the first picture that needs them.
 
     At most *workers* pictures are read at a time and at most *waiting* wait for their turn; beyond that `read` raises
-    `EngineBusy` at once, so that the caller's own queue, which survives a restart, holds the rest.
+    `EngineBusy` at once, so that the caller's own queue, which survives a restart, holds the rest. *analysed* hears of
+    each picture what came of it (`read`, `cancelled` or one of `OUTCOMES`) and how many seconds it took.
     """
 
     def __init__(
@@ -46,7 +66,9 @@ class EnginePool:
         memory: int = MEMORY,
         pictures: int = PICTURES,
         command: Sequence[str] = CHILD,
+        analysed: Callable[[str, float], None] = lambda outcome, seconds: None,  # noqa: ARG005 - nobody listens
     ) -> None:
+        self._analysed = analysed
         count = workers or os.cpu_count() or 1
         limits = _Limits(timeout=timeout, memory=memory, pictures=pictures)
         self._children = tuple(_Child(command, limits) for _ in range(count))
@@ -68,6 +90,18 @@ class EnginePool:
 
         *describe_faces* makes biometric data, which the caller must have been allowed to.
         """
+        started, outcome = time.perf_counter(), "cancelled"
+        try:
+            reading = await self._read(picture, media_type, describe_faces=describe_faces)
+            outcome = "read"
+        except EngineFault as error:
+            outcome = OUTCOMES[type(error)]
+            raise
+        finally:
+            self._analysed(outcome, time.perf_counter() - started)
+        return reading
+
+    async def _read(self, picture: bytes, media_type: str, *, describe_faces: bool) -> Reading:
         if self._closed:
             raise EngineClosed
         if self._places == 0:
@@ -90,7 +124,7 @@ class EnginePool:
             raise EngineClosed
         try:
             return await child.read(picture, media_type)
-        except EngineCrashed as error:
+        except (EngineCrashed, EngineUnstartable) as error:
             if self._closed:
                 raise EngineClosed from error
             raise
@@ -160,12 +194,15 @@ class _Child:
         self._asked = 0
         if self._ended:  # while it was being started
             raise EngineClosed
-        async with _limited(STARTING):
-            word = await _answer(process)
+        try:
+            async with _limited(STARTING):
+                word = await _answer(process)
+        except (EngineCrashed, EngineTimeout) as error:
+            raise EngineUnstartable from error
         if word == MISSING:
             raise EngineNotInstalled
         if word != READY:
-            raise EngineCrashed
+            raise EngineUnstartable
         return process
 
     async def _exchanged(self, process: asyncio.subprocess.Process, frames: Sequence[bytes]) -> bytes:

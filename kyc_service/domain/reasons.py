@@ -161,6 +161,7 @@ REASONS: Mapping[str, Reason] = {
         _generic("VENDOR_UNSUPPORTED"),
         _generic("VENDOR_UNKNOWN_CODE"),
         _silent("ENGINE_NOT_INSTALLED"),
+        _generic("ANALYSIS_FAILED"),
         # The course of the application
         _open("CASE_RESUBMISSION_LIMIT", "The document could not be read in any of the pictures that were sent."),
         _open("CASE_RESUBMISSION_EXPIRED", "No new picture arrived in time."),

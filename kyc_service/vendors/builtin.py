@@ -19,7 +19,7 @@ from kyc_service.application.ports import (
 from kyc_service.documents import licences
 from kyc_service.documents.addresses import Address
 from kyc_service.documents.checks import CODES, Announced, Beside, Declared, examine, fields
-from kyc_service.documents.faults import EngineBusy, EngineFault, EngineNotInstalled, EngineTimeout
+from kyc_service.documents.faults import EngineBusy, EngineCrashed, EngineFault, EngineNotInstalled, EngineTimeout
 from kyc_service.documents.models import models
 from kyc_service.documents.mrz import Format
 from kyc_service.documents.portraits import FaceUse
@@ -68,7 +68,8 @@ class Builtin:
 
         Raises:
             VendorBusy: as many pictures wait for the engine as may.
-            VendorUnavailable: the engine died of the picture or ran out of time.
+            VendorUnavailable: the engine does not start; or it died of the picture, or ran out of time, and the picture
+                may be tried again.
         """
         if request.read is None or request.media_type is None:
             raise VendorUnavailable("VENDOR_UNSUPPORTED")  # there is nothing to look at
@@ -78,8 +79,11 @@ class Builtin:
             return Result(vendor=self.name, version=VERSION, findings=(NOT_INSTALLED,))
         except EngineBusy as error:
             raise VendorBusy from error
-        except EngineTimeout as error:
-            raise VendorUnavailable("VENDOR_TIMEOUT") from error
+        except (EngineCrashed, EngineTimeout) as error:
+            if request.final:
+                return Result(vendor=self.name, version=VERSION, findings=(ANALYSIS_FAILED,), models=models())
+            timed_out = isinstance(error, EngineTimeout)
+            raise VendorUnavailable("VENDOR_TIMEOUT" if timed_out else "VENDOR_UNAVAILABLE") from error
         except EngineFault as error:
             raise VendorUnavailable from error
 
@@ -144,6 +148,14 @@ NOT_INSTALLED = Finding(
     outcome=Outcome.NOT_PERFORMED,
     severity=Severity.BLOCKING,
     reasons=("ENGINE_NOT_INSTALLED",),
+)
+# A picture of which the engine died at every attempt: whoever sent it is not to be served as if the engine were away.
+ANALYSIS_FAILED = Finding(
+    id="document.analysis",
+    category=Category.DOCUMENT,
+    outcome=Outcome.ERROR,
+    severity=Severity.HIGH,
+    reasons=("ANALYSIS_FAILED",),
 )
 
 

@@ -1,8 +1,10 @@
 """Orders become outcomes: retries, fallbacks, rollbacks and timeouts, on a real database."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -14,6 +16,7 @@ from kyc_service.application.effects import vendor_key
 from kyc_service.application.files import FileView
 from kyc_service.application.ports import PersonErased, Request, Started, VendorBusy
 from kyc_service.bootstrap import VENDORS, App, build
+from kyc_service.documents.pool import EnginePool
 from kyc_service.domain.application import (
     TERMINAL,
     ApplicationRolledBack,
@@ -28,6 +31,7 @@ from kyc_service.domain.application import (
 )
 from kyc_service.domain.findings import Result
 from kyc_service.settings import AvailableVendors, Settings
+from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Magic, Simulated, magic_file_id
 
 Submit = Callable[..., Awaitable[UUID]]
@@ -280,3 +284,42 @@ async def test_a_vendor_without_room_is_asked_again_and_never_given_up(settings:
         assert await worked_off(app, view.snapshot.id) == (Status.VERIFIED, None)
         assert Crowded.full == 0
         assert VendorGivenUp.__name__ not in await happened(app, view.snapshot.id)
+
+
+OBEDIENT = (sys.executable, str(Path(__file__).parents[1] / "documents/children/obedient.py"))
+
+
+@pytest.mark.parametrize(
+    ("command", "picture", "ends"),
+    [
+        (OBEDIENT, b" segfault", (Status.IN_PROGRESS, Awaiting.REVIEW, ("ANALYSIS_FAILED",))),
+        (OBEDIENT, b" eat 2000000000", (Status.IN_PROGRESS, Awaiting.REVIEW, ("ANALYSIS_FAILED",))),
+        (OBEDIENT, b" spin", (Status.IN_PROGRESS, Awaiting.REVIEW, ("ANALYSIS_FAILED",))),
+        ((sys.executable, "-c", "pass"), b" hello", (Status.ROLLED_BACK, None, ("VENDOR_UNAVAILABLE",))),
+    ],
+    ids=["segfault", "memory", "processor", "no engine"],
+)
+async def test_a_picture_that_kills_the_engine_each_time_goes_to_a_person_and_an_engine_that_never_starts_is_an_outage(
+    settings: Settings,
+    caller: Caller,
+    command: tuple[str, ...],
+    picture: bytes,
+    ends: tuple[Status, Awaiting | None, tuple[str, ...]],
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"\xff\xd8\xff\xe0" + picture
+
+    async with EnginePool(workers=1, timeout=1, memory=1 << 30, command=command) as engine:
+        vendors = {**VENDORS, AvailableVendors.BUILTIN: lambda _: Builtin(engine)}
+        async with build(settings.model_copy(update={"max_retries": 1}), vendors=vendors) as app:
+            stored = await app.cabinet.upload(caller, "image/jpeg", chunks())
+            assert isinstance(stored, FileView)
+            passport = Announced(doc_type="PASSPORT", file_id=stored.id, issued_country="NL")
+            view = await app.desk.submit(
+                caller, Submission(user_id=uuid4(), email="a@example.com", documents=(passport,))
+            )
+            assert isinstance(view, View)
+            await worked_off(app, view.snapshot.id)
+            found = await app.applications.load("sandbox", view.snapshot.id)
+            assert found
+            assert (found.state.status, found.state.awaiting, found.state.reasons) == ends

@@ -16,6 +16,7 @@ from kyc_service.documents.faults import (
     EngineCrashed,
     EngineNotInstalled,
     EngineTimeout,
+    EngineUnstartable,
 )
 from kyc_service.documents.pool import EnginePool
 from kyc_service.documents.readings import Reading
@@ -179,9 +180,10 @@ async def test_without_a_package_of_the_extra_the_engine_is_not_installed(packag
             await engine.read(b"hello", "image/jpeg")
 
 
-async def test_a_command_that_is_no_engine_is_a_crash() -> None:
-    async with EnginePool(workers=1, command=(sys.executable, "-c", "pass")) as engine:
-        with pytest.raises(EngineCrashed):
+@pytest.mark.parametrize("command", [(sys.executable, "-c", "pass"), (sys.executable, "-c", "print('no engine' * 9)")])
+async def test_an_engine_that_cannot_start_is_no_fault_of_the_picture(command: tuple[str, ...]) -> None:
+    async with EnginePool(workers=1, command=command) as engine:
+        with pytest.raises(EngineUnstartable):
             await engine.read(b"hello", "image/jpeg")
 
 
@@ -214,3 +216,22 @@ async def test_a_fresh_process_takes_over_after_many_pictures() -> None:
     engine = EnginePool(workers=1, pictures=3, command=OBEDIENT)
     async with engine:
         assert len({await process_of(engine) for _ in range(7)}) == 3
+
+
+async def test_what_came_of_each_picture_is_told_with_its_time() -> None:
+    told: list[tuple[str, float]] = []
+    heard = lambda outcome, seconds: told.append((outcome, seconds))  # noqa: E731 - as it is handed over
+    async with EnginePool(workers=1, timeout=1, waiting=0, command=OBEDIENT, analysed=heard) as engine:
+        await engine.read(b"hello", "image/jpeg")
+        with pytest.raises(EngineTimeout):
+            await engine.read(b"sleep 30", "image/jpeg")
+        reading = asyncio.create_task(engine.read(b"sleep 30", "image/jpeg"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(EngineBusy):
+            await engine.read(b"hello", "image/jpeg")
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    with pytest.raises(EngineClosed):
+        await engine.read(b"hello", "image/jpeg")
+    assert [outcome for outcome, _ in told] == ["read", "timeout", "busy", "cancelled", "closed"]
+    assert told[1][1] >= 1
