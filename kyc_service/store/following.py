@@ -184,7 +184,7 @@ class Following:
                 return batch
 
     def _gathering(self, number: int) -> float:
-        """For how long events gather after a batch of *number*: it costs nearly as much for one of them as for fifty."""
+        """For how long events gather after a batch of *number*: one of them costs nearly as much as fifty."""
         return 0.0 if number >= self._limit else min(number * GATHERING, LONGEST_GATHERING)
 
     async def done(self, batch: Batch) -> None:
