@@ -327,6 +327,9 @@ async def build(
             screener=of_lists,
             lists=lists,
             terms=lambda tenant: screening_terms(settings, tenant),
+            counted=lambda done: metrics.watched(
+                {"screened": done.screened, "unchanged": done.unchanged, "failed": done.failed}, done.alerts
+            ),
             pace=watch.Pace(pause=settings.watch_seconds, sample=settings.watch_sample),
             clock=clock,
         )

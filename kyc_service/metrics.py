@@ -5,7 +5,7 @@ serves them. docs/operations.md lists every name.
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -58,6 +58,13 @@ class Metrics:
             buckets=SCREENING_SECONDS,
             registry=registry,
         )
+        self._watched = Counter(
+            "kyc_watch_people",
+            "People who are watched, each time by what a round did.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._new_hits = Counter("kyc_watch_hits", "New hits of people who are watched.", registry=registry)
         self._analyses = Counter(
             "kyc_engine_analyses",
             "Pictures given to the document engine, by what came of it.",
@@ -90,6 +97,12 @@ class Metrics:
     def screened(self, seconds: float) -> None:
         """Every list was asked about one person."""
         self._screening_seconds.observe(seconds)
+
+    def watched(self, outcomes: Mapping[str, int], hits: int) -> None:
+        """So many people of each outcome had their turn, with so many new hits."""
+        for outcome, people in outcomes.items():
+            self._watched.labels(outcome).inc(people)
+        self._new_hits.inc(hits)
 
     def analysed(self, outcome: str, seconds: float) -> None:
         """The engine was given a picture."""

@@ -250,6 +250,33 @@ async def test_another_threshold_screens_everybody_again_once(
     assert await app.watch.round() == Round()
 
 
+@pytest.mark.parametrize("others", [1, FEW + 1], ids=["each for themselves", "by the changed entries"])
+async def test_one_person_who_cannot_be_read_holds_up_nobody_and_is_tried_again(
+    app: App, enter: Enter, imported: Import, kyc: Kyc, dsn: str, others: int
+) -> None:
+    for number in range(others - 1):
+        await enter(f"Applicant Person{chr(97 + number)}nov")
+    broken, listed = await enter("Pyotr Ilyich Chaikovsky"), await enter("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    with psycopg.connect(dsn) as connection:
+        (subject,) = connection.execute("select subject from enrolments where application = %s", (broken,)).fetchone()
+        connection.execute("update enrolments set subject = %s where application = %s", (uuid4(), broken))
+    await imported("Ivan Petrovich Sidorov", "Pyotr Ilyich Chaikovsky")
+    assert (await app.watch.rehearse()).failed == 1
+    done = await app.watch.round()
+    assert (done.failed, done.alerts, len(await alerts(app, listed))) == (1, 1, 1)
+    told = await kyc("screen", "campaign")
+    assert (told.exit_code, str(broken) in told.stderr) == (1, True)
+    assert "kyc: 1 people could not be screened" in told.stderr
+    with psycopg.connect(dsn) as connection:
+        connection.execute("update enrolments set subject = %s where application = %s", (subject, broken))
+    assert await app.watch.round() == Round(screened=1, alerts=1)
+    assert len(await alerts(app, broken)) == 1
+    counted = app.metrics.registry.get_sample_value
+    assert counted("kyc_watch_people_total", {"outcome": "failed"}) == 1  # the command counts for itself
+    assert counted("kyc_watch_hits_total") == 2
+
+
 async def test_a_tenant_is_watched_by_its_own_lists_and_by_one_more_when_it_gets_one(
     app: App, enter: Enter, imported: Import, settings: Settings
 ) -> None:
@@ -340,6 +367,26 @@ async def test_nobody_is_verified_by_lists_that_are_missing_or_stale(
                 await asyncio.sleep(0.02)
         app.worker.stop()
         await work
+
+
+async def test_one_process_at_a_time_screens_everybody_and_another_one_when_it_dies(
+    app: App, enter: Enter, imported: Import, settings: Settings, kyc: Kyc
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov")
+    async with build(settings.model_copy(update={"watchlists": ("x",), "watch_seconds": 0.02})) as other:
+        async with app.watch.turn() as ours:
+            assert ours
+            waiting = asyncio.create_task(other.watch.run())
+            told = await kyc("screen", "campaign")
+            assert (told.exit_code, told.stdout) == (1, "")
+            assert "kyc: Another process screens everybody at the moment" in told.stderr
+            assert await alerts(app, application) == []
+        async with asyncio.timeout(20):
+            while not await alerts(app, application):  # noqa: ASYNC110 - the other one makes it so
+                await asyncio.sleep(0.02)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_no_campaign_begins_on_lists_that_are_missing(enter: Enter, kyc: Kyc) -> None:
