@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from kyc_service.domain.clearance import Hit
 from kyc_service.messaging.amqp import UNROUTED
 from kyc_service.messaging.brokers import Broker, opened
 from kyc_service.messaging.publisher import BrokerUnavailable, Message
+from kyc_service.messaging.relay import Relay
 from kyc_service.settings import RelayMode
 from kyc_service.store.following import LONGEST_GATHERING, Following, Log
 from kyc_service.store.wal import CURES
@@ -282,6 +284,46 @@ async def test_one_relay_follows_and_another_takes_over(journal: Journal, rabbit
             await consumer.events(1, seconds=5)
             await all_told(second)
     assert consumer.taken() == []
+
+
+class Deaf:
+    """A broker's client that loses a cancellation, as `wait_for` of Python 3.11 does, and a log that always has more."""
+
+    publications = ()
+
+    def __init__(self) -> None:
+        self.counting = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self, *_: object) -> AsyncIterator["Deaf"]:
+        yield self
+
+    async def next(self) -> "Deaf":
+        return self
+
+    async def done(self, batch: "Deaf") -> None:
+        assert batch is self
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        await asyncio.sleep(len(messages))
+
+    async def lost(self) -> None:
+        await asyncio.Event().wait()
+
+    async def unrouted(self, *_: int) -> int:
+        self.counting.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        return 0
+
+
+async def test_a_relay_ends_when_it_is_told_to_whatever_a_client_does_with_that() -> None:
+    deaf = Deaf()
+    running = asyncio.create_task(Relay("deaf", "/kyc", deaf.open, deaf.open).run())
+    await deaf.counting.wait()
+    running.cancel()
+    await asyncio.wait({running}, timeout=5)
+    assert running.cancelled()
 
 
 def test_the_second_message_of_an_application_waits_for_the_first() -> None:
