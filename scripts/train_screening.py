@@ -25,7 +25,7 @@ from anyascii import anyascii
 from numpy.typing import NDArray
 
 from kyc_service.domain.record import record
-from kyc_service.screening.births import BirthVerdict
+from kyc_service.screening.births import CODES, CONFLICTING, VERDICTS, BirthVerdict
 from kyc_service.screening.engine import candidates, context_of, measures_of
 from kyc_service.screening.entries import Birth, Entry, Group, Kind, ListedName, NameKind
 from kyc_service.screening.features import MEASURES, prepared
@@ -667,10 +667,14 @@ class Sample:
     query: NDArray[np.int32]
 
 
+_AGREEMENT = np.zeros(len(VERDICTS))
+_AGREEMENT[[CODES[verdict] for verdict in (BirthVerdict.SAME, BirthVerdict.NEAR, BirthVerdict.SWAPPED)]] = 0.5
+_AGREEMENT[CODES[BirthVerdict.COMPATIBLE]] = 0.2
+
+
 def sampled(index: Index, asked: Sequence[Asked], random: Random) -> dict[str, Sample]:
     """Measure every query against its candidates."""
     names = {name: place for place, name in enumerate(MEASURES)}
-    verdicts = list(BirthVerdict)
     rows: dict[str, list[tuple[object, ...]]] = defaultdict(list)
     for number, one in enumerate(asked):
         name = prepared(one.query.names[0], one.query.kind, index, index)
@@ -691,16 +695,7 @@ def sampled(index: Index, asked: Sequence[Asked], random: Random) -> dict[str, S
             + measures[:, names["joined"]]
             + 0.3 * measures[:, names["information"]]
         )
-        value += np.array(
-            [
-                0.5
-                if born in {BirthVerdict.SAME, BirthVerdict.NEAR, BirthVerdict.SWAPPED}
-                else 0.2
-                if born is BirthVerdict.COMPATIBLE
-                else 0
-                for born in context.born
-            ]
-        )
+        value += _AGREEMENT[context.born]
         best = [row for row in np.argsort(-value) if not right[row]][:HARDEST]
         if right.any():
             best.append(max(np.flatnonzero(right), key=lambda row: value[row]))
@@ -708,9 +703,9 @@ def sampled(index: Index, asked: Sequence[Asked], random: Random) -> dict[str, S
             born = context.born[row]
             regime = {Kind.ORGANISATION: "organisation", Kind.VESSEL: "vessel", Kind.AIRCRAFT: "vessel"}.get(
                 query.kind
-            ) or ("person_undated" if born is BirthVerdict.UNKNOWN else "person_dated")
+            ) or ("person_undated" if VERDICTS[born] is BirthVerdict.UNKNOWN else "person_dated")
             facts = (context.country_same[row], context.country_other[row], context.gender_other[row])
-            rows[regime].append((measures[row], verdicts.index(born), facts, right[row], number))
+            rows[regime].append((measures[row], born, facts, right[row], number))
     return {
         regime: Sample(
             measures=np.array([row[0] for row in found], np.float32),
@@ -726,18 +721,15 @@ def perhaps_listed(measures: NDArray[np.float32], context: Context, kind: Kind) 
     get = {name: measures[:, place] for place, name in enumerate(MEASURES)}
     if kind is not Kind.PERSON:
         return bool((get["unmatched_ours"] <= 0.4).any())
-    told_apart = np.array(
-        [born in {BirthVerdict.APART, BirthVerdict.FAR, BirthVerdict.OTHER_DAY} for born in context.born]
-    )
+    told_apart = np.isin(context.born, [CODES[verdict] for verdict in CONFLICTING])
     inside = np.minimum(get["unmatched_ours"], get["unmatched_theirs"]) <= 0.05
     return bool((inside & (get["weakest"] >= 0.7) & ~told_apart).any())
 
 
 def terms(sample: Sample) -> NDArray[np.float32]:
     """The terms of the model for every pair."""
-    verdicts = list(BirthVerdict)
     context = Context(
-        born=[verdicts[code] for code in sample.born],
+        born=sample.born,
         country_same=sample.facts[:, 0],
         country_other=sample.facts[:, 1],
         gender_other=sample.facts[:, 2],

@@ -272,7 +272,7 @@ class Effects:
         if not identities:
             await self._finish(leased, ReferScreening(round=number, reason="ID_MISSING_NAME"))
             return
-        screened = await self._screener.screen(identities, terms.review_from)
+        screened = await self._screener.screen(identities, terms)
         told = findings_of(leased.stream, identities, screened)
         command = RecordScreening(
             round=number,
@@ -378,8 +378,19 @@ def findings_of(application: UUID, identities: Sequence[Identity], screened: Scr
     """What a compliance officer reads of a screening: whom the lists were asked about, and why each hit is one."""
     return {
         "identities": [asdict(identity) for identity in identities],
-        "hits": {str(hit_id(application, found)): found.explanation for found in screened.possible},
+        "hits": {
+            str(hit_id(application, found)): {**found.explanation, "probability": found.probability}
+            for found in screened.possible
+        },
     }
+
+
+def probability_of(findings: Mapping[str, object], hit: UUID) -> float | None:
+    """How probable the *findings* of a screening say that *hit* is; None when it was not found, or they do not say."""
+    hits = findings.get("hits")
+    told = hits.get(str(hit)) if isinstance(hits, Mapping) else None
+    probable = told.get("probability") if isinstance(told, Mapping) else None
+    return probable if isinstance(probable, float) else None
 
 
 def subject_of(person: Mapping[str, object]) -> Subject:

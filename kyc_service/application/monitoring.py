@@ -36,7 +36,8 @@ class Step(StrEnum):
 class Enrolment:
     """A person who is watched. `facts`: the keyed fingerprint of what they were screened with.
 
-    `lists`, `engine` and `screened_facts` say what they were last screened against and with; None: never yet.
+    `lists`, `engine` and `screened_facts` say what they were last screened against and with; None: never yet. With
+    the engine goes the probability from which on a match is a hit.
     """
 
     tenant: str

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kyc_service.application.keys import StoredKey
 from kyc_service.domain.application import Application, Event, Sealed
-from kyc_service.domain.clearance import Basis
+from kyc_service.domain.clearance import Basis, ScreeningTerms
 from kyc_service.domain.findings import Result
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Order
@@ -378,8 +378,8 @@ class Screener(Protocol):
         """What tells the facts that the lists are asked with from others, and says nothing about them."""
         ...
 
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
-        """Every entry that matches one of the *identities* of one person with at least that probability.
+    async def screen(self, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
+        """Every entry that matches one of the *identities* of one person, by the lists and the probability of *terms*.
 
         Raises:
             ScreeningUnavailable: a list is missing or stale.
@@ -400,6 +400,10 @@ class PersonVault(Protocol):
         Raises:
             PersonErased: the person's key was destroyed, so nothing new is kept about them.
         """
+        ...
+
+    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
+        """Have the keys of all of them at hand, with one look at the store."""
         ...
 
 
@@ -429,10 +433,6 @@ class DeskVault(PersonVault, Protocol):
 
     async def open_answer(self, tenant: str, subject: UUID, entry: UUID, box: bytes) -> bytes | None:
         """The answer again, or None when the person was erased."""
-        ...
-
-    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
-        """Have the keys of all of them at hand, with one look at the store."""
         ...
 
     def index(self, tenant: str, email: str) -> bytes:

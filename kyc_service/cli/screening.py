@@ -1,4 +1,4 @@
-"""`kyc screen`: look for one name, or for a file of them, and see what a threshold finds and costs."""
+"""`kyc screen`: look for one name, or for a file of them, see what a threshold costs, and screen who is watched."""
 
 import json
 import os
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kyc_service.screening.engine import Match
     from kyc_service.screening.entries import Entry
     from kyc_service.screening.index import Index
+    from kyc_service.screening.watch import Rehearsal
 
 KINDS = ("person", "organisation", "vessel", "aircraft", "unknown")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -285,3 +286,101 @@ def _print(rows: "Sequence[Figures]", *, as_json: bool) -> None:
         click.echo(
             f"{row.threshold:9.2f}  {row.recall:6.1%}  {row.false_positives:15.2%}  {row.alerts_per_thousand:22.1f}"
         )
+
+
+@screen.command("campaign")
+@click.option("--dry-run", is_flag=True, help="Tell what would change, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="print JSON; with --dry-run it names the applications")
+def campaign(*, dry_run: bool, as_json: bool) -> None:
+    """Screen everybody who is watched against what is in force now: lists, engine, KYC_SCREENING_REVIEW_FROM.
+
+    The workers do the same by themselves, little by little. Before a new release or another setting reaches them, a
+    dry run in its surroundings tells what it would change: new hits raise an alert each, hits that are gone or have
+    moved to another band raise none. Nobody is named but by their application.
+
+    Example: KYC_SCREENING_REVIEW_FROM=0.4 kyc screen campaign --dry-run
+    """
+    with_app(lambda app: _rehearse(app, as_json=as_json) if dry_run else _campaign(app, as_json=as_json))
+
+
+async def _rehearse(app: "App", *, as_json: bool) -> None:
+    from kyc_service.application.ports import ScreeningUnavailable
+
+    people = sum((await app.enrolments.tenants()).values())
+    try:
+        with click.progressbar(length=people, label="rehearsing", file=sys.stderr) as progress:
+            rehearsal = await app.watch.rehearse(progress.update)
+    except ScreeningUnavailable as error:
+        raise await _unavailable(app) from error
+    if as_json:
+        click.echo(json.dumps(_rehearsal_as_json(rehearsal), indent=2))
+    else:
+        _tell_rehearsal(rehearsal)
+    _refuse_silence(rehearsal.failed)
+
+
+async def _campaign(app: "App", *, as_json: bool) -> None:
+    from kyc_service.application.ports import ScreeningUnavailable
+
+    people = sum((await app.enrolments.tenants()).values())
+    try:
+        with click.progressbar(length=people, label="screening", file=sys.stderr) as progress:
+            done = await app.watch.round(progress.update)
+    except ScreeningUnavailable as error:
+        raise await _unavailable(app) from error
+    if as_json:
+        told = {"screened": done.screened, "unchanged": done.unchanged, "new_hits": done.alerts, "failed": done.failed}
+        click.echo(json.dumps(told))
+    else:
+        click.echo(f"{done.screened} people screened, {done.unchanged} whom no change concerns, {done.alerts} new hits")
+    _refuse_silence(done.failed)
+
+
+def _refuse_silence(failed: int) -> None:
+    """Whoever could not be screened is nothing to be passed over."""
+    if failed:
+        raise Failure(f"{failed} people could not be screened; the log above names their applications.")
+
+
+async def _unavailable(app: "App") -> Failure:
+    """Why nobody can be screened, in the words of the lists."""
+    return Failure("\n".join(await app.watchlists.faults(app.clock())))
+
+
+def _rehearsal_as_json(rehearsal: "Rehearsal") -> dict[str, object]:
+    return {
+        "engine": rehearsal.engine,
+        "lists": dict(rehearsal.lists),
+        "examined": rehearsal.examined,
+        "failed": rehearsal.failed,
+        "differences": [
+            {
+                "tenant": one.tenant,
+                "application": str(one.application),
+                "list": one.list,
+                "new": one.changes.new,
+                "gone": one.changes.gone,
+                "risen": one.changes.risen,
+                "fallen": one.changes.fallen,
+            }
+            for one in rehearsal.differences
+        ],
+    }
+
+
+def _tell_rehearsal(rehearsal: "Rehearsal") -> None:
+    from kyc_service.screening.monitoring import Changes
+
+    versions = ", ".join(f"{name} version {version}" for name, version in rehearsal.lists.items())
+    click.echo(f"engine {rehearsal.engine}; {versions}")
+    totals: dict[tuple[str, str], Changes] = {}
+    for one in rehearsal.differences:
+        totals[one.tenant, one.list] = totals.get((one.tenant, one.list), Changes()) + one.changes
+    width = max((len(name) for key in totals for name in key), default=6)
+    if totals:
+        click.echo(f"{'tenant':{width}}  {'list':{width}}    new   gone  risen  fallen")
+    for (tenant, name), sum_ in sorted(totals.items()):
+        figures = f"{sum_.new:5}  {sum_.gone:5}  {sum_.risen:5}  {sum_.fallen:6}"
+        click.echo(f"{tenant:{width}}  {name:{width}}  {figures}")
+    concerned = len({(one.tenant, one.application) for one in rehearsal.differences})
+    click.echo(f"{rehearsal.examined} people examined, {concerned} of them with a difference; nothing was written")

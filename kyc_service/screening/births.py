@@ -1,13 +1,17 @@
 """What two dates of birth say of whether two people are one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 Span: TypeAlias = tuple[int, int, int]  # first day, last day, whether the publisher says "about"; days as ordinals
 
 _YEAR: Final = 366
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 class BirthVerdict(StrEnum):
@@ -24,7 +28,9 @@ class BirthVerdict(StrEnum):
     FAR = "far"
 
 
-ORDER: Final = {verdict: place for place, verdict in enumerate(BirthVerdict)}
+VERDICTS: Final = tuple(BirthVerdict)
+CODES: Final = {verdict: np.int8(place) for place, verdict in enumerate(VERDICTS)}
+(_SAME, _SWAPPED, _NEAR, _COMPATIBLE, _ADJACENT, _, _OTHER_DAY, _APART, _FAR) = CODES.values()
 AGREEING: Final = frozenset({BirthVerdict.SAME, BirthVerdict.COMPATIBLE})
 CONFLICTING: Final = frozenset({BirthVerdict.OTHER_DAY, BirthVerdict.APART, BirthVerdict.FAR})
 IN_WORDS: Final = {
@@ -40,47 +46,53 @@ IN_WORDS: Final = {
 }
 
 
-def verdict_of(ours: Sequence[Span], theirs: Iterable[Span]) -> BirthVerdict:
-    """The most favourable verdict on any pair of dates: a list that states two says that it is not sure."""
-    best = BirthVerdict.UNKNOWN
-    place = len(ORDER)
-    for known in theirs:
-        for own in ours:
-            verdict = _verdict(own, known)
-            if ORDER[verdict] < place:
-                best, place = verdict, ORDER[verdict]
-    return best
+def verdicts_of(ours: Sequence[Span], theirs: NDArray[np.int32]) -> NDArray[np.int8]:
+    """For each date of *theirs*, a row of a `Span`'s numbers, the most favourable verdict on it and any of *ours*.
+
+    A verdict is its place in `VERDICTS`, so that the least of several is the most favourable: a list that states two
+    dates says that it is not sure. There has to be one of *ours*.
+    """
+    return np.asarray(np.min([_verdicts(own, theirs) for own in ours], axis=0), np.int8)
 
 
-def _verdict(ours: Span, theirs: Span) -> BirthVerdict:
-    gap = max(ours[0] - theirs[1], theirs[0] - ours[1], 0)
-    exact = ours[0] == ours[1] and theirs[0] == theirs[1]
-    if gap == 0:
-        return BirthVerdict.SAME if exact and not theirs[2] and not ours[2] else BirthVerdict.COMPATIBLE
-    if theirs[2] or ours[2]:
-        return (
-            BirthVerdict.COMPATIBLE
-            if gap <= 2 * _YEAR
-            else BirthVerdict.APART
-            if gap <= 5 * _YEAR
-            else BirthVerdict.FAR
-        )
-    if not exact:
-        return BirthVerdict.ADJACENT if gap <= _YEAR else BirthVerdict.APART if gap <= 5 * _YEAR else BirthVerdict.FAR
-    return _of_days(date.fromordinal(ours[0]), date.fromordinal(theirs[0]), gap)
+def _verdicts(ours: Span, theirs: NDArray[np.int32]) -> NDArray[np.int8]:
+    first, last, circa = theirs.T
+    gap = np.maximum(np.maximum(ours[0] - last, first - ours[1]), 0)
+    about = (circa > 0) | bool(ours[2])
+    exact = (first == last) & (ours[0] == ours[1])
+    distant = np.where(gap <= 5 * _YEAR, _APART, _FAR)
+    vague = np.where(gap <= _YEAR, _ADJACENT, distant)
+    cases = [
+        (gap == 0, np.where(exact & ~about, _SAME, _COMPATIBLE)),
+        (about, np.where(gap <= 2 * _YEAR, _COMPATIBLE, distant)),
+        (~exact, vague),
+    ]
+    by_days = _of_days(ours[0], first, gap, distant)
+    return np.select([case for case, _ in cases], [verdict for _, verdict in cases], by_days).astype(np.int8)
 
 
-def _of_days(ours: date, theirs: date, gap: int) -> BirthVerdict:
-    years = abs(ours.year - theirs.year)
-    same_day, same_month = ours.day == theirs.day, ours.month == theirs.month
-    if years == 0 and ours.day == theirs.month and ours.month == theirs.day:
-        return BirthVerdict.SWAPPED
-    if gap == 1 or (years == 1 and same_day and same_month) or (years == 0 and (same_day or same_month)):
-        return BirthVerdict.NEAR
-    if years == 0 and (ours.day == ours.month == 1 or theirs.day == theirs.month == 1):
-        return BirthVerdict.COMPATIBLE  # the first of January is how many lists write "that year"
-    if years == 10 and same_day and same_month:
-        return BirthVerdict.ADJACENT  # a digit of the year
-    if years <= 1:
-        return BirthVerdict.OTHER_DAY
-    return BirthVerdict.APART if gap <= 5 * _YEAR else BirthVerdict.FAR
+def _of_days(
+    ours: int, theirs: NDArray[np.int32], gap: NDArray[np.int32], distant: NDArray[np.int64]
+) -> NDArray[np.int8]:
+    """The verdicts on one day and many others, *gap* days from it."""
+    (year,), (month,), (day,) = _calendar(np.array([ours]))
+    other_year, other_month, other_day = _calendar(theirs)
+    years = np.abs(other_year - year)
+    same_day, same_month = other_day == day, other_month == month
+    new_year = ((other_day == 1) & (other_month == 1)) | bool(day == month == 1)
+    cases = [
+        ((years == 0) & (other_month == day) & (other_day == month), _SWAPPED),
+        ((gap == 1) | ((years == 1) & same_day & same_month) | ((years == 0) & (same_day | same_month)), _NEAR),
+        ((years == 0) & new_year, _COMPATIBLE),  # the first of January is how many lists write "that year"
+        ((years == 10) & same_day & same_month, _ADJACENT),  # a digit of the year
+        (years <= 1, _OTHER_DAY),
+    ]
+    return np.select([case for case, _ in cases], [verdict for _, verdict in cases], distant).astype(np.int8)
+
+
+def _calendar(ordinals: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Year (from 1970 on), month and day of the month of days as ordinals."""
+    days = (ordinals.astype(np.int64) - _EPOCH).astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    month = months.astype(np.int64)
+    return month // 12, month % 12 + 1, (days - months).astype(np.int64) + 1

@@ -4,17 +4,29 @@
 entry changes; both judge a pair of person and entry with the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kyc_service.domain.record import record
-from kyc_service.screening.births import BirthVerdict, verdict_of
+from kyc_service.screening.births import CODES, VERDICTS, BirthVerdict, verdicts_of
 from kyc_service.screening.entries import Entry, Kind, NameKind
 from kyc_service.screening.explain import Explanation, explained
-from kyc_service.screening.features import MEASURES, Floats, Prepared, aligned, measured, prepared, token_matrix
+from kyc_service.screening.features import (
+    MEASURES,
+    Alignment,
+    Floats,
+    Prepared,
+    aligned,
+    joined,
+    measured,
+    measured_by_tokens,
+    prepared,
+    token_matrix,
+)
 from kyc_service.screening.floors import IDENTIFIER_FLOOR, Floor, floored
 from kyc_service.screening.index import GENDERS, KINDS, Index, country_mask, days_of
 from kyc_service.screening.query import Query, query_of
@@ -23,6 +35,8 @@ from kyc_service.screening.score import Context, Model, log_odds, probability, s
 ENGINE_VERSION: Final = "1.1.0"
 CANDIDATES: Final = 48  # names scored for each name of the query
 PEOPLE: Final = 5_000  # of our own people, where a changed entry looks for them
+LEAST: Final = 0.02  # probability below which nobody is told
+_LEAST_ODDS: Final = float(np.log(LEAST / (1 - LEAST)))
 _ADMITTED: Final = 0.38  # share of a name's weight that retrieval has to see
 
 _COLUMN: Final = {name: place for place, name in enumerate(MEASURES)}
@@ -96,36 +110,31 @@ def _context_of_one(index: Index, query: Query, entry: int) -> Context:
 
 
 def scored(index: Index, query: Query, *, model: Model | None = None) -> list[Scored]:
-    """Every candidate of *query* with its probability, best first; cheap, and without reasons."""
-    model = model or shipped_model()
+    """The candidates of *query* with their probabilities, best first; cheap, and without reasons.
+
+    Those that stay below `LEAST` are left out.
+    """
     best: dict[int, Scored] = {}
     by_identifier = frozenset(index.with_identifier(query.identifiers))
     for number, value in enumerate(query.names):
         name = prepared(value, query.kind, index, index)
-        if name is None:
-            continue
-        names = candidates(index, name, query)
-        if not len(names):
-            continue
-        context = context_of(index, query, index.name_entry[names])
-        measures = measures_of(index, name, names)
-        _keep_best(best, _judged(index, query.kind, number, names, measures, context, by_identifier, model))
+        if name:
+            found = _compared(index, name, query, candidates(index, name, query))
+            _keep_best(best, _judged(found, query.kind, number, by_identifier, model or shipped_model()))
     return _ranked(best, by_identifier, index)
 
 
 def compared(index: Index, query: Query, entry: int, *, model: Model | None = None) -> Scored | None:
-    """One entry, whether retrieval would have found it or not; None where neither side has a name."""
-    model = model or shipped_model()
+    """One entry, whether retrieval would have found it or not; None where one side has no name."""
     best: dict[int, Scored] = {}
     by_identifier = frozenset(index.with_identifier(query.identifiers)) & {entry}
     names = np.arange(*np.searchsorted(index.name_entry, [entry, entry + 1]), dtype=np.int32)
     for number, value in enumerate(query.names):
         name = prepared(value, query.kind, index, index)
-        if name is None or not len(names):
-            continue
-        context = context_of(index, query, index.name_entry[names])
-        measures = measures_of(index, name, names)
-        _keep_best(best, _judged(index, query.kind, number, names, measures, context, by_identifier, model))
+        if name:
+            found = _compared(index, name, query, names)
+            everybody = _judged(found, query.kind, number, by_identifier, model or shipped_model(), least=-np.inf)
+            _keep_best(best, everybody)
     return next(iter(_ranked(best, by_identifier, index)), None)
 
 
@@ -181,24 +190,30 @@ def _born_alike(index: Index, entries: NDArray[np.int32], query: Query) -> NDArr
 
 def context_of(index: Index, query: Query, entries: NDArray[np.int32]) -> Context:
     """What date, country and gender say of each entry."""
-    spans = [span for birth in query.births if (span := days_of(birth))]
-    verdicts: dict[int, BirthVerdict] = {}
-    for entry in set(entries.tolist()):
-        start, end = index.birth_start[entry : entry + 2]
-        verdicts[entry] = (
-            verdict_of(spans, index.births[start:end].tolist()) if spans and end > start else BirthVerdict.UNKNOWN
-        )
     mine = np.array(country_mask(query.countries), np.uint64)
     theirs = index.entry_countries[entries]
     same = np.asarray((theirs & mine).any(axis=1), bool)
     gender = GENDERS.index(query.gender) if query.gender in GENDERS else 0
     genders = index.entry_gender[entries]
     return Context(
-        born=[verdicts[entry] for entry in entries.tolist()],
+        born=_born(index, query, entries),
         country_same=same,
         country_other=np.asarray(~same & theirs.any(axis=1) & bool(mine.any()), bool),
         gender_other=(genders != gender) & (genders > 0) & (gender > 0),
     )
+
+
+def _born(index: Index, query: Query, entries: NDArray[np.int32]) -> NDArray[np.int8]:
+    born = np.full(len(entries), CODES[BirthVerdict.UNKNOWN])
+    spans = [span for birth in query.births if (span := days_of(birth))]
+    starts = index.birth_start[entries]
+    counts = index.birth_start[entries + 1] - starts
+    dated = np.flatnonzero(counts)
+    if spans and len(dated):
+        counts, first = counts[dated], np.cumsum(counts[dated]) - counts[dated]
+        rows = np.repeat(starts[dated] - first, counts) + np.arange(int(counts.sum()))
+        born[dated] = np.minimum.reduceat(verdicts_of(spans, index.births[rows]), first)
+    return born
 
 
 def measures_of(index: Index, name: Prepared, names: NDArray[np.int32]) -> Floats:
@@ -208,12 +223,50 @@ def measures_of(index: Index, name: Prepared, names: NDArray[np.int32]) -> Float
     return measured(name, index, alignment, index.name_weak[names])
 
 
+@record
+class _Comparison:
+    """A name beside names of an index, and what else is known of their bearers: one row a candidate."""
+
+    index: Index
+    name: Prepared
+    names: NDArray[np.int32]
+    alignment: Alignment
+    weak: NDArray[np.uint8]
+    context: Context
+    flipped: bool  # the index is of people, and the name is a list's
+
+    @property
+    def entries(self) -> NDArray[np.int32]:
+        return self.index.name_entry[self.names]
+
+    def rows(self, rows: NDArray[np.int64]) -> "_Comparison":
+        return replace(
+            self,
+            names=self.names[rows],
+            alignment=self.alignment.rows(rows),
+            weak=self.weak[rows],
+            context=self.context.rows(rows),
+        )
+
+
+def _compared(index: Index, name: Prepared, query: Query, names: NDArray[np.int32]) -> _Comparison:
+    matrix = token_matrix(index, names)
+    return _Comparison(
+        index=index,
+        name=name,
+        names=names,
+        alignment=aligned(name, index, matrix, np.append(index.token_weight, np.float32(0))[matrix]),
+        weak=index.name_weak[names],
+        context=context_of(index, query, index.name_entry[names]),
+        flipped=False,
+    )
+
+
 def rescreen(people: Index, entry: Entry, lists: Index, *, model: Model | None = None) -> list[Scored]:
     """The people of *people* whom *entry* may be, each judged as `screen` judges them against *lists*, best first.
 
     The rarity of tokens is that of *lists*, so that the two directions agree.
     """
-    model = model or shipped_model()
     best: dict[int, Scored] = {}
     asked = query_of(entry)
     by_identifier = frozenset(people.with_identifier(entry.identifiers))
@@ -222,50 +275,61 @@ def rescreen(people: Index, entry: Entry, lists: Index, *, model: Model | None =
         if name is None:
             continue
         names = candidates(people, name, asked, at_most=PEOPLE)
-        if not len(names):
-            continue
         matrix = token_matrix(people, names)
-        tokens = {token: lists.weight(people.tokens[token]) for token in np.unique(matrix[matrix >= 0]).tolist()}
+        present = np.unique(matrix[matrix >= 0])
         weights = np.zeros(len(people.token_weight) + 1, np.float32)
-        weights[list(tokens)] = list(tokens.values())
-        weak = np.full(len(names), listed.kind is NameKind.WEAK, np.uint8)
-        measures = measured(name, people, aligned(name, people, matrix, weights[matrix]), weak, flipped=True)
-        context = context_of(people, asked, people.name_entry[names])
-        for kind in {KINDS[code] for code in people.entry_kind[people.name_entry[names]].tolist()}:
-            rows = np.flatnonzero(people.entry_kind[people.name_entry[names]] == KINDS.index(kind))
-            judged = _judged(
-                people, kind, number, names[rows], measures[rows], context.rows(rows), by_identifier, model
-            )
-            _keep_best(best, judged)
+        weights[present] = lists.weights([people.tokens[token] for token in present.tolist()])
+        found = _Comparison(
+            index=people,
+            name=name,
+            names=names,
+            alignment=aligned(name, people, matrix, weights[matrix]),
+            weak=np.full(len(names), listed.kind is NameKind.WEAK, np.uint8),
+            context=context_of(people, asked, people.name_entry[names]),
+            flipped=True,
+        )
+        kinds = people.entry_kind[found.entries]
+        for kind in np.unique(kinds).tolist():
+            of_kind = found.rows(np.flatnonzero(kinds == kind))
+            _keep_best(best, _judged(of_kind, KINDS[kind], number, by_identifier, model or shipped_model()))
     return _ranked(best, by_identifier, people)
 
 
 def _judged(
-    index: Index,
+    found: _Comparison,
     kind: Kind,
     number: int,
-    names: NDArray[np.int32],
-    measures: Floats,
-    context: Context,
     by_identifier: frozenset[int],
     model: Model,
-) -> list[Scored]:
-    odds = log_odds(terms_of(measures, context), context, kind, model).tolist()
-    judged = []
-    for row, entry in enumerate(index.name_entry[names].tolist()):
+    *,
+    least: float = _LEAST_ODDS,
+) -> Iterator[Scored]:
+    """Those of *found* whose log-odds reach *least*, and whom policy wants seen.
+
+    Only who can still reach it is compared letter by letter: of a common name's many bearers, few.
+    """
+    by_tokens = measured_by_tokens(found.name, found.index, found.alignment, found.weak, flipped=found.flipped)
+    possible = log_odds(terms_of(by_tokens, found.context), found.context, kind, model) >= least
+    possible |= (by_tokens[:, _COLUMN["exact"]] > 0) | np.isin(found.entries, list(by_identifier))
+    kept = np.flatnonzero(possible)
+    found, measures = found.rows(kept), by_tokens[kept]
+    measures[:, _COLUMN["joined"]] = joined(found.name, found.index, found.alignment, flipped=found.flipped)
+    odds = log_odds(terms_of(measures, found.context), found.context, kind, model).tolist()
+    for row, entry in enumerate(found.entries.tolist()):
         value, floor = floored(
             probability(odds[row]),
             identifier=entry in by_identifier,
             exact=bool(measures[row, _COLUMN["exact"]]),
             slender=_slender(measures[row], kind),
-            born=context.born[row],
-            country_same=bool(context.country_same[row]),
+            born=VERDICTS[found.context.born[row]],
+            country_same=bool(found.context.country_same[row]),
         )
-        judged.append(Scored(entry=entry, name=int(names[row]), query_name=number, probability=value, floor=floor))
-    return judged
+        if floor or odds[row] >= least:
+            name = int(found.names[row])
+            yield Scored(entry=entry, name=name, query_name=number, probability=value, floor=floor)
 
 
-def _keep_best(best: dict[int, Scored], judged: Sequence[Scored]) -> None:
+def _keep_best(best: dict[int, Scored], judged: Iterable[Scored]) -> None:
     for hit in judged:
         known = best.get(hit.entry)
         if known is None or hit.probability > known.probability:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from kyc_service.screening.births import IN_WORDS, BirthVerdict
+from kyc_service.screening.births import CODES, IN_WORDS, VERDICTS, BirthVerdict
 from kyc_service.screening.entries import Entry, Kind
 from kyc_service.screening.features import (
     INITIAL,
@@ -55,7 +55,7 @@ def explained(
     listed = entry.names[int(index.name_number[name])]
     head: dict[str, Json] = {
         "name": {"ours": value, "listed": listed.value, "kind": listed.kind.value},
-        "birth": IN_WORDS[context.born[0]],
+        "birth": IN_WORDS[VERDICTS[context.born[0]]],
         "country": _in_words(bool(context.country_same[0]), bool(context.country_other[0]), "country"),
         "gender": "different genders" if context.gender_other[0] else "genders do not contradict",
         "floor": FLOOR_IN_WORDS[floor] if floor else None,
@@ -130,7 +130,7 @@ def _reason(ours: str, theirs: str, alike: float) -> str:
 def _contributions(measures: Floats, context: Context, kind: Kind, model: Model) -> dict[str, Json]:
     """The log-odds of the name alone, what each further fact adds, and the probability without each."""
     blank = np.zeros(1, bool)
-    unknown = [BirthVerdict.UNKNOWN]
+    unknown = np.array([CODES[BirthVerdict.UNKNOWN]])
     steps = [
         ("name", Context(born=unknown, country_same=blank, country_other=blank, gender_other=blank)),
         ("birth", Context(born=context.born, country_same=blank, country_other=blank, gender_other=blank)),

@@ -4,7 +4,7 @@ Every measure is a column of an array with a row for each candidate name. `ours`
 list's, also where a list entry looks for people (`flipped`), so that both directions give the same numbers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Final
 
@@ -91,7 +91,7 @@ def prepared(value: str, kind: Kind, index: Index, rarity: Index) -> Prepared | 
         tokens=tuple(tokens),
         places=tuple(order),
         initials=acronym(written),
-        weights=np.array([rarity.weight(token) for token in tokens], np.float32),
+        weights=rarity.weights(tokens),
         expansions=tuple(index.expansion(token) for token in tokens),
         merged=tuple(_merged(tokens, known)),
         parted=tuple(parted),
@@ -136,6 +136,17 @@ class Alignment:
     their_tokens: NDArray[np.int32]  # places in the vocabulary, -1 beyond the end of a name
     their_weights: Floats
 
+    def rows(self, rows: NDArray[np.int64]) -> "Alignment":
+        """The alignment with some of the candidates."""
+        return Alignment(
+            ours=self.ours[rows],
+            theirs=self.theirs[rows],
+            partner=self.partner[rows],
+            initials=self.initials[rows],
+            their_tokens=self.their_tokens[rows],
+            their_weights=self.their_weights[rows],
+        )
+
 
 def token_matrix(index: Index, names: NDArray[np.int32]) -> NDArray[np.int32]:
     """The tokens of each name, one row a name, -1 beyond its end."""
@@ -164,7 +175,7 @@ def aligned(name: Prepared, index: Index, matrix: NDArray[np.int32], their_weigh
     initials = np.zeros(rows, np.int8)
     # A heavier pair goes first where two are equally alike.
     ranking = scores + np.where(scores > 0, np.float32(0.001) * name.weights[:, None], 0)
-    flat = ranking.reshape(rows, -1)
+    flat = ranking.reshape(rows, mine * width)
     every = np.arange(rows)
     for _ in range(min(mine, width)):
         best = flat.argmax(axis=1)
@@ -220,6 +231,15 @@ def measured(
     name: Prepared, index: Index, alignment: Alignment, weak: NDArray[np.uint8], *, flipped: bool = False
 ) -> Floats:
     """The measures, a column for each of `MEASURES`. *flipped*: the name looked for is the list's."""
+    columns = measured_by_tokens(name, index, alignment, weak, flipped=flipped)
+    columns[:, _COLUMN["joined"]] = joined(name, index, alignment, flipped=flipped)
+    return columns
+
+
+def measured_by_tokens(
+    name: Prepared, index: Index, alignment: Alignment, weak: NDArray[np.uint8], *, flipped: bool = False
+) -> Floats:
+    """`measured`, as if the names without blanks were the same: what is cheap to measure, and an upper bound."""
     rows = len(alignment.theirs)
     present = alignment.their_tokens >= 0
     our_weights = np.broadcast_to(name.weights, (rows, len(name.tokens)))
@@ -231,7 +251,7 @@ def measured(
     total = np.maximum(matched.sum(axis=1), 1e-6)
     columns = np.zeros((rows, len(MEASURES)), np.float32)
 
-    def put(measure: str, values: NDArray[np.generic]) -> None:
+    def put(measure: str, values: NDArray[np.generic] | float) -> None:
         columns[:, _COLUMN[measure]] = values
 
     for side, (covered, unmatched, missing, count) in (("ours", ours), ("theirs", theirs)):
@@ -246,10 +266,11 @@ def measured(
     put("pairs", ((alike >= _STRONG) & heavy).sum(axis=1))
     put("initials", alignment.initials)
     put("weak", weak)
-    put("joined", _joined(name, index, alignment, flipped=flipped))
+    put("joined", 1.0)
     same = np.isclose(ours[0], 1) & np.isclose(theirs[0], 1)
     put("exact", same & (present.sum(axis=1) == len(name.tokens)) & (len(name.tokens) > 1))
-    _put_organisation(name, index, alignment.their_tokens, columns)
+    for measure, values in _organisational(name, index, alignment.their_tokens).items():
+        put(measure, values)
     return columns
 
 
@@ -266,7 +287,7 @@ def _side(similarities: Floats, weights: Floats, present: NDArray[np.bool_]) -> 
     )
 
 
-def _joined(name: Prepared, index: Index, alignment: Alignment, *, flipped: bool) -> Floats:
+def joined(name: Prepared, index: Index, alignment: Alignment, *, flipped: bool) -> Floats:
     """Similarity of the names without blanks, the person's tokens in the order of their partners on the list."""
     ours, theirs = [], []
     written = "".join(_in_order(name.tokens, name.places))
@@ -289,16 +310,34 @@ def _in_order(tokens: Sequence[str], places: Sequence[float]) -> list[str]:
     return [token for _, token in sorted(zip(places, tokens, strict=True)) if token[0] != "_"]
 
 
-def _put_organisation(name: Prepared, index: Index, matrix: NDArray[np.int32], columns: Floats) -> None:
-    own_forms = set(filter(is_legal_form, name.tokens))
-    own_numbers = {token for token in name.tokens if token.isdigit()}
-    own_acronym = name.initials
-    for row, numbers in enumerate(matrix.tolist()):
-        tokens = [index.tokens[number] for number in numbers if number >= 0]
-        forms = set(filter(is_legal_form, tokens))
-        columns[row, _COLUMN["forms"]] = bool(own_forms and forms and not own_forms & forms)
-        digits = {token for token in tokens if token.isdigit()}
-        columns[row, _COLUMN["numbers"]] = bool(own_numbers != digits and (own_numbers or digits))
-        columns[row, _COLUMN["acronym"]] = bool(
-            (own_acronym and own_acronym in tokens) or ((theirs := acronym(tokens)) and theirs in name.tokens)
-        )
+def _organisational(name: Prepared, index: Index, matrix: NDArray[np.int32]) -> dict[str, NDArray[np.bool_]]:
+    """What counts in names of organisations, and is seldom there in others."""
+    firsts = np.append(index.token_initial, 0)[matrix]
+    is_form = firsts == ord("_")
+    own_forms = _known(filter(is_legal_form, name.tokens), index)
+    own_numbers = [token for token in name.tokens if token.isdigit()]
+    is_number = np.append(index.token_is_number, False)[matrix]
+    common_numbers = np.isin(matrix, _known(own_numbers, index)).sum(axis=1)
+    return {
+        "forms": is_form.any(axis=1) & bool(own_forms) & ~np.isin(matrix, own_forms).any(axis=1),
+        "numbers": (is_number.sum(axis=1) != common_numbers) | (common_numbers != len(own_numbers)),
+        "acronym": np.isin(matrix, _known([name.initials], index)).any(axis=1)
+        | _abbreviated(np.where(is_form, 0, firsts), name.tokens),
+    }
+
+
+def _known(tokens: Iterable[str], index: Index) -> list[int]:
+    return [index.token_number[token] for token in tokens if token in index.token_number]
+
+
+def _abbreviated(firsts: NDArray[np.uint8], tokens: Sequence[str]) -> NDArray[np.bool_]:
+    """Of which names, given the first letters of their words, one of *tokens* is the acronym."""
+    found = np.zeros(len(firsts), bool)
+    short = [token for token in tokens if 2 < len(token) <= firsts.shape[1]]
+    if short:
+        firsts = np.take_along_axis(firsts, np.argsort(firsts == 0, axis=1, kind="stable"), axis=1)
+        length = (firsts > 0).sum(axis=1)
+    for token in short:
+        letters = np.frombuffer(token.encode(), np.uint8)
+        found |= (length == len(token)) & (firsts[:, : len(token)] == letters).all(axis=1)
+    return found

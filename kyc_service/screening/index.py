@@ -181,17 +181,25 @@ class Index:
         return {token: number for number, token in enumerate(self.tokens)}
 
     @cached_property
+    def token_is_number(self) -> NDArray[np.bool_]:
+        """Which tokens are digits alone."""
+        return np.array([token.isdigit() for token in self.tokens], bool)
+
+    @cached_property
     def _skeletons(self) -> Mapping[str, int]:
         return {text: place for place, text in enumerate(self._arrays["skeletons"].tobytes().decode().split("\n"))}
 
-    def weight(self, token: str) -> float:
-        """How much *token* says, in natural units of information: 1.5 (everybody has it) to 9 (nobody else has)."""
-        number = self.token_number.get(token)
-        if number is not None:
-            return float(self.token_weight[number])
-        alike = self._skeletons.get(skeleton(token))
-        count = 0 if alike is None else int(self._arrays["skeleton_count"][alike])
-        return float(_weights(np.array([0.5]), np.array([count]), np.array([share(token)]), self.names)[0])
+    def weights(self, tokens: Sequence[str]) -> NDArray[np.float32]:
+        """How much each token says, in natural units of information: 1.5 (everybody has it) to 9 (nobody else has)."""
+        numbers = [self.token_number.get(token, -1) for token in tokens]
+        weights = np.append(self.token_weight, np.float32(0))[numbers]
+        unknown = [place for place, number in enumerate(numbers) if number < 0]
+        if unknown:
+            sounds = [self._skeletons.get(skeleton(tokens[place]), -1) for place in unknown]
+            alike = np.append(self._arrays["skeleton_count"], 0)[sounds]
+            shares = np.array([share(tokens[place]) for place in unknown])
+            weights[unknown] = _weights(np.full(len(unknown), 0.5), alike, shares, self.names)
+        return weights
 
     def listed(self, token: str) -> int:
         """In how many of the names *token* occurs."""

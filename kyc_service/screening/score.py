@@ -6,7 +6,7 @@ product of a date verdict and the agreement of the names. The log-odds are the s
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kyc_service.domain.record import record
-from kyc_service.screening.births import AGREEING, CONFLICTING, BirthVerdict
+from kyc_service.screening.births import AGREEING, CODES, CONFLICTING, BirthVerdict
 from kyc_service.screening.entries import Kind
 from kyc_service.screening.features import MEASURES, Floats
 
@@ -54,7 +54,7 @@ TERMS: Final = (
 class Context:
     """What is known of each candidate besides its name, one element a candidate."""
 
-    born: Sequence[BirthVerdict]
+    born: NDArray[np.int8]  # the verdict's place in `births.VERDICTS`
     country_same: NDArray[np.bool_]
     country_other: NDArray[np.bool_]
     gender_other: NDArray[np.bool_]
@@ -62,7 +62,7 @@ class Context:
     def rows(self, rows: NDArray[np.int64]) -> "Context":
         """The context of some of the candidates."""
         return Context(
-            born=[self.born[row] for row in rows.tolist()],
+            born=self.born[rows],
             country_same=self.country_same[rows],
             country_other=self.country_other[rows],
             gender_other=self.gender_other[rows],
@@ -118,7 +118,7 @@ def terms_of(measures: Floats, context: Context) -> Floats:
     columns += [np.asarray(getattr(context, name), np.float32) for name in CONTEXT]
     columns += [context.country_same * both]
     for verdict in _DATED:
-        is_it = np.array([born is verdict for born in context.born], np.float32)
+        is_it = (context.born == CODES[verdict]).astype(np.float32)
         columns += [is_it, is_it * both, is_it * get["information"]]
     return np.stack(columns, axis=1).astype(np.float32) if rows else np.zeros((0, len(TERMS)), np.float32)
 
@@ -134,12 +134,13 @@ def log_odds(terms: Floats, context: Context, kind: Kind, model: Model) -> Float
         return np.asarray(terms @ model.weights[regime] + model.bias[regime], np.float32)
     undated = terms @ model.weights["person_undated"] + model.bias["person_undated"]
     dated = terms @ model.weights["person_dated"] + model.bias["person_dated"]
-    born = context.born
-    dated = np.where([verdict in AGREEING for verdict in born], np.maximum(dated, undated), dated)
-    dated = np.where([verdict in CONFLICTING for verdict in born], np.minimum(dated, undated), dated)
-    return np.asarray(np.where([verdict is BirthVerdict.UNKNOWN for verdict in born], undated, dated), np.float32)
+    dated = np.where(np.isin(context.born, _AGREEING), np.maximum(dated, undated), dated)
+    dated = np.where(np.isin(context.born, _CONFLICTING), np.minimum(dated, undated), dated)
+    return np.asarray(np.where(context.born == CODES[BirthVerdict.UNKNOWN], undated, dated), np.float32)
 
 
+_AGREEING: Final = [CODES[verdict] for verdict in AGREEING]
+_CONFLICTING: Final = [CODES[verdict] for verdict in CONFLICTING]
 _STEEP_UNTIL: Final = 5.0
 
 

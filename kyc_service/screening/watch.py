@@ -8,15 +8,16 @@ most one person.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
 
-from kyc_service.application.effects import findings_of, hits_of
+from kyc_service.application.effects import findings_of, hits_of, probability_of
 from kyc_service.application.handle import Task, handle
 from kyc_service.application.identities import recalled
 from kyc_service.application.monitoring import (
@@ -42,19 +43,22 @@ from kyc_service.application.ports import (
     StoreUnavailable,
 )
 from kyc_service.domain.application import RecordAlert, Sealed, Status
+from kyc_service.domain.clearance import Hit, ScreeningTerms
 from kyc_service.domain.record import record
 from kyc_service.screening.engine import ENGINE_VERSION, rescreen
 from kyc_service.screening.entries import Entry, Group, ListedName
 from kyc_service.screening.index import Index
 from kyc_service.screening.lists.library import Watchlists
-from kyc_service.screening.monitoring import Band, Delta, by_plan, campaign_id
+from kyc_service.screening.monitoring import Changes, Delta, Nothing, band, by_plan, campaign_id, compare, manner, plan
 from kyc_service.screening.screener import Edition, ListScreener
 
 log = structlog.get_logger("kyc.watch")
 
+T = TypeVar("T")
+
 PAGE = 1000  # people of one look at the database
+CROWD = 50_000  # people of one index in memory
 FEW = 25  # people who are screened in full sooner than an index of them is made
-SURE = 0.9  # from this probability on a hit is more than possible
 WIDE = 0.04  # a changed entry finds people down to here, below every threshold; the full screening decides
 
 
@@ -79,6 +83,10 @@ class Campaigns(Rounds, Protocol):
         """Say of those who were screened against *since*, without *touched*, that nothing changed; 0: it is done."""
         ...
 
+    async def had_hits(self, tenant: str, people: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of *people* for whom the last screening found anything."""
+        ...
+
     async def outcomes(self, tenant: str, application: UUID, limit: int = 1) -> Sequence[Outcome]:
         """What was found for a person, latest first."""
         ...
@@ -93,23 +101,69 @@ class Pace:
 
 
 @record
+class Difference:
+    """What a round would change for one person on one list."""
+
+    tenant: str
+    application: UUID
+    list: str
+    changes: Changes
+
+
+@record
+class Rehearsal:
+    """What a round would come to: with which engine and versions, for how many people, and every difference.
+
+    `failed`: people who could not be examined by a fault that is theirs alone.
+    """
+
+    engine: str
+    lists: Mapping[str, int]
+    examined: int
+    failed: int
+    differences: tuple[Difference, ...]
+
+
+@record
+class Seen:
+    """A person as the lists see them now."""
+
+    snapshot: Snapshot
+    identities: Sequence[Identity]
+    screened: Screened
+
+
+@record
 class Round:
-    """What a round came to: how many people were screened, how many were told to be unchanged, how many alerts."""
+    """What a round came to: how many people were screened, how many were told to be unchanged, how many alerts.
+
+    `failed`: people who could not be screened by a fault that is theirs alone; they are tried again in the next round.
+    """
 
     screened: int = 0
     unchanged: int = 0
     alerts: int = 0
+    failed: int = 0
 
     def __add__(self, other: "Round") -> "Round":
         return Round(
             screened=self.screened + other.screened,
             unchanged=self.unchanged + other.unchanged,
             alerts=self.alerts + other.alerts,
+            failed=self.failed + other.failed,
         )
 
 
+def _ignored(people: int) -> None:
+    """Nobody waits for news of the progress."""
+    del people
+
+
 class Watch:
-    """Screens everybody who is watched; any number of processes may, and each does what the others have not done."""
+    """Screens everybody who is watched; any number of processes may, and each does what the others have not done.
+
+    *counted* hears of each person, or of many who are unchanged.
+    """
 
     def __init__(
         self,
@@ -120,15 +174,19 @@ class Watch:
         vault: PersonVault,
         screener: ListScreener,
         lists: Watchlists,
+        terms: Callable[[str], ScreeningTerms],
         pace: Pace,
         clock: Clock,
+        counted: Callable[[Round], None] = lambda _: None,
     ) -> None:
+        self._counted = counted
         self._people = people
         self._campaigns = campaigns
         self._store = store
         self._vault = vault
         self._screener = screener
         self._lists = lists
+        self._terms = terms
         self._pace = pace
         self._clock = clock
 
@@ -142,7 +200,13 @@ class Watch:
                     await self.check(today.isoformat(), self._pace.sample)
                     checked = today
                 if done != Round():
-                    log.info("watched", screened=done.screened, unchanged=done.unchanged, alerts=done.alerts)
+                    log.info(
+                        "watched",
+                        screened=done.screened,
+                        unchanged=done.unchanged,
+                        alerts=done.alerts,
+                        failed=done.failed,
+                    )
             except (ScreeningUnavailable, StoreUnavailable) as error:
                 log.warning("watch_waits", why=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - the one place that must outlive anything
@@ -150,8 +214,8 @@ class Watch:
                 log.error("watch_failed", error=type(error).__name__)  # noqa: TRY400
             await asyncio.sleep(self._pace.pause)
 
-    async def round(self) -> Round:
-        """Bring everybody up to date with what is in force.
+    async def round(self, progress: Callable[[int], None] = _ignored) -> Round:
+        """Bring everybody up to date with what is in force; *progress* hears of so many people more.
 
         Raises:
             ScreeningUnavailable: a list is missing or stale.
@@ -161,8 +225,58 @@ class Watch:
         edition = await self._screener.edition()
         done = Round()
         for tenant in await self._people.tenants():
-            done += await self._of_tenant(tenant, edition)
+            done += await self._of_tenant(tenant, edition, progress)
         return done
+
+    async def rehearse(self, progress: Callable[[int], None] = _ignored) -> Rehearsal:
+        """What a round would find, without writing anything: whoever it would concern is screened in full.
+
+        Raises:
+            ScreeningUnavailable: a list is missing or stale.
+            StoreUnavailable: the database does not answer.
+        """
+        await self._screener.demand()
+        edition = await self._screener.edition()
+        examined = failed = 0
+        differences: list[Difference] = []
+        for tenant in await self._people.tenants():
+            campaign = self._campaign(tenant, edition, Occasion.DELTA)
+            async for person in self._pending(campaign):
+                progress(1)
+                if plan(person, campaign.lists, campaign.engine) == Nothing():
+                    continue
+                found = await _alone(person, self._differences(person))
+                examined += found is not None
+                failed += found is None
+                differences += found or ()
+        return Rehearsal(
+            engine=ENGINE_VERSION,
+            lists={one.source: one.version for one in edition.in_force.lists},
+            examined=examined,
+            failed=failed,
+            differences=tuple(differences),
+        )
+
+    async def _differences(self, person: Enrolment) -> Sequence[Difference]:
+        seen = await self._seen(person)
+        if seen is None:
+            return ()
+        ever = seen.snapshot.state.clearance.hits if seen.snapshot.state.clearance else ()
+        changes = compare(ever, await self._last(person, ever), hits_of(person.application, seen.screened))
+        return [
+            Difference(tenant=person.tenant, application=person.application, list=name, changes=change)
+            for name, change in changes.items()
+        ]
+
+    async def _last(self, person: Enrolment, ever: Sequence[Hit]) -> Sequence[Hit]:
+        """Those of the hits that the last screening found, as probable as it found them."""
+        outcomes = await self._campaigns.outcomes(person.tenant, person.application)
+        if not outcomes:
+            return ever
+        if outcomes[0].hits is None:
+            return ()
+        told = await self._vault.open(person.tenant, person.subject, person.application, outcomes[0].hits)
+        return [replace(hit, probability=probable) for hit in ever if (probable := probability_of(told or {}, hit.id))]
 
     async def check(self, seed: str, count: int) -> Round:
         """Screen *count* people of each tenant in full, chosen by *seed*; an alert here is one that was missed."""
@@ -177,17 +291,19 @@ class Watch:
             log.error("watch_missed", alerts=done.alerts)
         return done
 
-    async def _of_tenant(self, tenant: str, edition: Edition) -> Round:
+    async def _of_tenant(self, tenant: str, edition: Edition, progress: Callable[[int], None]) -> Round:
         campaign = await self._open(tenant, edition, Occasion.DELTA)
         pending = [person async for person in self._pending(campaign)]
         done = Round()
-        for plan, people in by_plan(pending, campaign.lists, campaign.engine):
-            match plan:
+        for wanted, people in by_plan(pending, campaign.lists, campaign.engine):
+            match wanted:
                 case Delta(since=since) if len(people) > FEW and None not in since.values():
                     done += await self._delta(campaign, edition, people, since)
+                    progress(len(people))
                 case _:
                     for person in people:
                         done += await self._screen(campaign, person)
+                        progress(1)
         return done + await self._unchanged(campaign, campaign.lists, ())  # whom a check has screened meanwhile
 
     async def _unchanged(self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[Enrolment]) -> Round:
@@ -195,6 +311,7 @@ class Watch:
         left_out = [person.application for person in touched]
         count = 0
         while batch := await self._campaigns.record_rest(campaign, since, left_out, self._clock()):
+            self._counted(Round(unchanged=batch))
             count += batch
         return Round(unchanged=count)
 
@@ -206,16 +323,19 @@ class Watch:
             after = page[-1].application
 
     async def _open(self, tenant: str, edition: Edition, occasion: Occasion, round_: str = "") -> Campaign:
-        lists = {one.source: one.version for one in edition.in_force.lists}
-        return await self._campaigns.open(
-            Campaign(
-                id=campaign_id(tenant, occasion, engine=ENGINE_VERSION, lists=lists, round_=round_),
-                tenant=tenant,
-                occasion=occasion,
-                engine=ENGINE_VERSION,
-                lists=lists,
-                opened_at=self._clock(),
-            )
+        return await self._campaigns.open(self._campaign(tenant, edition, occasion, round_))
+
+    def _campaign(self, tenant: str, edition: Edition, occasion: Occasion, round_: str = "") -> Campaign:
+        terms = self._terms(tenant)
+        lists = {one.source: one.version for one in edition.in_force.lists if terms.asks(one.source)}
+        engine = manner(ENGINE_VERSION, terms.review_from)
+        return Campaign(
+            id=campaign_id(tenant, occasion, engine=engine, lists=lists, round_=round_),
+            tenant=tenant,
+            occasion=occasion,
+            engine=engine,
+            lists=lists,
+            opened_at=self._clock(),
         )
 
     async def _delta(
@@ -226,31 +346,37 @@ class Watch:
         for source, version in since.items():
             if source in campaign.lists:
                 changed += (await self._lists.changes(source, version, campaign.lists[source])).to_screen()
-        found = await self._found_by(changed, campaign.tenant, people, edition)
-        # Whoever had a hit is looked at again: its entry may have changed, or be gone.
-        touched = [person for person in people if person.application in found or await self._had_hits(person)]
+        again: set[UUID] = set()
+        for start in range(0, len(people), CROWD):
+            again |= await self._found_by(changed, campaign.tenant, people[start : start + CROWD], edition)
+        for start in range(0, len(people), PAGE):
+            # Whoever had a hit is looked at again: its entry may have changed, or be gone.
+            page = [person.application for person in people[start : start + PAGE]]
+            again |= await self._campaigns.had_hits(campaign.tenant, page)
+        touched = [person for person in people if person.application in again]
         done = Round()
         for person in touched:
             done += await self._screen(campaign, person)
         return done + await self._unchanged(campaign, people[0].lists or {}, touched)
 
-    async def _had_hits(self, person: Enrolment) -> bool:
-        return any(outcome.count for outcome in await self._campaigns.outcomes(person.tenant, person.application))
-
     async def _found_by(
         self, changed: Sequence[Entry], tenant: str, people: Sequence[Enrolment], edition: Edition
-    ) -> frozenset[UUID]:
+    ) -> set[UUID]:
         """Whom the *changed* entries may mean."""
         if not changed:
-            return frozenset()
+            return set()
+        unreadable: set[UUID] = set()  # they are screened in full, which tells that they cannot be
         entries: list[Entry] = []
         for start in range(0, len(people), PAGE):
             page = people[start : start + PAGE]
             sealed = await self._people.identities(tenant, page)
+            await self._vault.prefetch(tenant, list(sealed.values()))
             for person in page:
-                identities = await self._opened(person, sealed.get(person.application))
-                entries += [self._as_entry(person, identity) for identity in identities]
-        return await asyncio.to_thread(_found, entries, changed, edition.index)
+                identities = await _alone(person, self._opened(person, sealed.get(person.application)))
+                if identities is None:
+                    unreadable.add(person.application)
+                entries += [self._as_entry(person, identity) for identity in identities or ()]
+        return unreadable | await asyncio.to_thread(_found, entries, changed, edition.index)
 
     def _as_entry(self, person: Enrolment, identity: Identity) -> Entry:
         query = self._screener.query(identity)
@@ -273,27 +399,39 @@ class Watch:
         told = await self._vault.open(person.tenant, person.subject, person.application, sealed)
         return recalled(told) if told else ()
 
-    async def _screen(self, campaign: Campaign, person: Enrolment) -> Round:
-        """Ask every list about one person, raise what is new, and record what was found."""
+    async def _seen(self, person: Enrolment) -> Seen | None:
+        """Ask every list about one person; None when they are not to be watched any more."""
         snapshot = await self._store.load(person.tenant, person.application)
-        terms = snapshot.state.terms.screening if snapshot else None
         sealed = await self._people.identities(person.tenant, (person,))
         identities = await self._opened(person, sealed.get(person.application))
-        if snapshot is None or terms is None or not identities or snapshot.state.status is not Status.VERIFIED:
+        if snapshot is None or not identities or snapshot.state.status is not Status.VERIFIED:
+            return None
+        screened = await self._screener.screen(identities, self._terms(person.tenant))
+        return Seen(snapshot=snapshot, identities=identities, screened=screened)
+
+    async def _screen(self, campaign: Campaign, person: Enrolment) -> Round:
+        """Ask every list about one person, raise what is new, and record what was found."""
+        done = await _alone(person, self._screened(campaign, person)) or Round(failed=1)
+        self._counted(done)
+        return done
+
+    async def _screened(self, campaign: Campaign, person: Enrolment) -> Round:
+        seen = await self._seen(person)
+        if seen is None:
             await self._people.end(person.tenant, person.application, self._clock())
             return Round()
-        screened = await self._screener.screen(identities, terms.review_from)
-        outcome = await self._outcome(campaign, person, snapshot, identities, screened)
-        alerts = await self._alert(person, identities, screened)
+        outcome = await self._outcome(campaign, person, seen)
+        alerts = await self._alert(person, seen)
         with suppress(CampaignOvertaken, PersonNotEnrolled):
             await self._campaigns.record(campaign, outcome)
         return Round(screened=1, alerts=alerts)
 
-    async def _alert(self, person: Enrolment, identities: Sequence[Identity], screened: Screened) -> int:
+    async def _alert(self, person: Enrolment, seen: Seen) -> int:
         """Tell the application what matches now; it raises an alert for what is new, and how many hits that were."""
+        screened = seen.screened
         if not screened.possible:
             return 0
-        told = findings_of(person.application, identities, screened)
+        told = findings_of(person.application, seen.identities, screened)
         command = RecordAlert(
             basis=screened.basis,
             hits=hits_of(person.application, screened),
@@ -304,32 +442,38 @@ class Watch:
         handled = await handle(self._store, task, self._clock())
         return sum(len(getattr(event, "hits", ())) for event in handled.events)
 
-    async def _outcome(
-        self,
-        campaign: Campaign,
-        person: Enrolment,
-        snapshot: Snapshot,
-        identities: Sequence[Identity],
-        screened: Screened,
-    ) -> Outcome:
+    async def _outcome(self, campaign: Campaign, person: Enrolment, seen: Seen) -> Outcome:
+        snapshot, screened = seen.snapshot, seen.screened
         known = {hit.id for hit in snapshot.state.clearance.hits} if snapshot.state.clearance else set()
         found = {hit.id for hit in hits_of(person.application, screened)}
         first = not await self._campaigns.outcomes(person.tenant, person.application)
-        highest = max((one.probability for one in screened.possible), default=0.0)
+        highest = max((one.probability for one in screened.possible), default=None)
         sealed = None
         if screened.possible:
-            told = findings_of(person.application, identities, screened)
+            told = findings_of(person.application, seen.identities, screened)
             sealed = await self._vault.seal(person.tenant, person.subject, person.application, told)
         return Outcome(
             application=person.application,
             campaign=campaign.id,
             step=_step(known, found, first=first),
-            band=(Band.HIT if highest >= SURE else Band.REVIEW if found else Band.CLEAR).name.lower(),
+            band=band(highest).name.lower(),
             count=len(found),
             facts=person.facts,
             at=self._clock(),
             hits=sealed,
         )
+
+
+async def _alone(person: Enrolment, work: Awaitable[T]) -> T | None:
+    """What came of *work* for one person; None after a fault of theirs alone, which must not hold up all others."""
+    try:
+        return await work
+    except (ScreeningUnavailable, StoreUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others are to be screened
+        # Only the kind of the error: its text and its traceback may hold personal data.
+        log.error("not_screened", application=str(person.application), error=type(error).__name__)  # noqa: TRY400
+        return None
 
 
 def _step(known: set[UUID], found: set[UUID], *, first: bool) -> Step:

@@ -117,6 +117,17 @@ RECORD_REST = """
     )
     select count(*) from kept
 """
+HAD_HITS = """
+    select e.application
+    from unnest(%s::uuid[]) as e (application)
+    join lateral (
+      select o.count
+      from outcomes o
+      where o.tenant = %s and o.application = e.application
+      order by o.at desc
+      limit 1
+    ) last on last.count > 0
+"""
 LAST = """
     select o.application, o.campaign, o.step, o.band, o.count, o.facts, o.at, o.sealed_entry, o.sealed
     from outcomes o
@@ -241,6 +252,12 @@ class Campaigns:
         async with self._database.of(campaign.tenant) as connection:
             ((count,),) = await (await connection.execute(RECORD_REST, asked)).fetchall()
         return int(count)
+
+    async def had_hits(self, tenant: str, people: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of *people* for whom the last screening found anything."""
+        async with self._database.of(tenant) as connection:
+            rows = await (await connection.execute(HAD_HITS, (list(people), tenant))).fetchall()
+        return frozenset(application for (application,) in rows)
 
     async def outcomes(self, tenant: str, application: UUID, limit: int = 1) -> Sequence[Outcome]:
         """What was found for a person, latest first."""

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_service.screening.engine import Match, rescreen, scored, screen
+from kyc_service.screening.engine import LEAST, Match, candidates, context_of, measures_of, rescreen, scored, screen
 from kyc_service.screening.entries import Birth, Entry, Group, Identifier, Kind, ListedName, NameKind
+from kyc_service.screening.features import prepared
 from kyc_service.screening.floors import Floor
 from kyc_service.screening.index import Index, IndexUnreadable
 from kyc_service.screening.query import Query, query_of
+from kyc_service.screening.score import HINGES, TERMS, log_odds, probability, shipped_model, terms_of
 
 
 def day(value: str) -> Birth:
@@ -201,8 +204,30 @@ def test_an_agreeing_birth_never_lowers_and_a_conflicting_one_never_raises(index
     unknown = figures(index, person(name))
     agreeing = figures(index, person(name, births=births))
     conflicting = figures(index, person(name, births=(day("2001-12-24"),)))
-    assert all(conflicting[entry] <= value for entry, value in unknown.items() if LIST[entry].births)
+    assert all(conflicting.get(entry, 0) <= value for entry, value in unknown.items() if LIST[entry].births)
     assert all(agreeing[entry] >= value for entry, value in unknown.items() if set(LIST[entry].births) & set(births))
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=NAMES | MADE_UP, born=st.sampled_from([(), (day("1961-04-17"),), (day("2001-12-24"),)]))
+def test_nobody_is_left_out_unlooked_who_would_have_been_told(index: Index, name: str, born: tuple[Birth, ...]) -> None:
+    query = person(name, births=born)
+    ours = prepared(name, Kind.PERSON, index, index)
+    assert ours
+    names = candidates(index, ours, query)
+    told = figures(index, query)
+    for one in names:
+        context = context_of(index, query, index.name_entry[[one]])
+        terms = terms_of(measures_of(index, ours, names[names == one]), context)
+        value = probability(float(log_odds(terms, context, Kind.PERSON, shipped_model())[0]))
+        assert value < LEAST or index.name_entry[one] in told
+
+
+def test_more_letters_in_common_never_lower_a_probability() -> None:
+    model = shipped_model()
+    places = [TERMS.index(term) for term in ("joined", *(term for term in HINGES if term.startswith("joined>")))]
+    slopes = {regime: np.cumsum(weights[places]).min() for regime, weights in model.weights.items()}
+    assert {regime for regime, least in slopes.items() if least < 0} == set()
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,13 +7,16 @@ from uuid import UUID
 import pytest
 
 from kyc_service.application.monitoring import Enrolment, Occasion
+from kyc_service.domain.clearance import Hit
 from kyc_service.screening.monitoring import (
+    Changes,
     Delta,
     Full,
     Nothing,
     Plan,
     by_plan,
     campaign_id,
+    compare,
     plan,
 )
 
@@ -66,6 +69,38 @@ def test_people_who_need_the_same_are_screened_together() -> None:
         (Delta(since={"un": 2}), behind),
         (Full(because=Occasion.PERSON), [new]),
     ]
+
+
+# ── changes ───────────────────────────────────────────────────────────────────────
+
+
+def hit(number: int, probability: float = 0.6, source: str = "un") -> Hit:
+    return Hit(id=UUID(int=number), list=source, entry=f"{source}:{number}", probability=probability)
+
+
+@pytest.mark.parametrize(
+    ("ever", "last", "found", "wanted"),
+    [
+        ([], [], [], {}),
+        ([hit(1)], [hit(1)], [hit(1, 0.7)], {}),
+        ([], [], [hit(1)], {"un": Changes(new=1)}),
+        ([hit(1)], [], [hit(1)], {}),
+        ([hit(1)], [hit(1)], [], {"un": Changes(gone=1)}),
+        ([hit(1)], [], [], {}),
+        ([hit(1)], [hit(1)], [hit(1, 0.95)], {"un": Changes(risen=1)}),
+        ([hit(1, 0.95)], [hit(1, 0.95)], [hit(1)], {"un": Changes(fallen=1)}),
+        (
+            [hit(1)],
+            [hit(1)],
+            [hit(2), hit(3, source="eu"), hit(4, source="eu")],
+            {"un": Changes(new=1, gone=1), "eu": Changes(new=2)},
+        ),
+    ],
+)
+def test_changes_are_counted_list_by_list(
+    ever: list[Hit], last: list[Hit], found: list[Hit], wanted: dict[str, Changes]
+) -> None:
+    assert compare(ever, last, found) == wanted
 
 
 # ── ids ───────────────────────────────────────────────────────────────────────────
