@@ -324,8 +324,11 @@ async def _campaign(app: "App", *, as_json: bool) -> None:
 
     people = sum((await app.enrolments.tenants()).values())
     try:
-        with click.progressbar(length=people, label="screening", file=sys.stderr) as progress:
-            done = await app.watch.round(progress.update)
+        async with app.watch.turn() as ours:
+            if not ours:
+                raise Failure("Another process screens everybody at the moment; --dry-run tells what is left to do.")
+            with click.progressbar(length=people, label="screening", file=sys.stderr) as progress:
+                done = await app.watch.round(progress.update)
     except ScreeningUnavailable as error:
         raise await _unavailable(app) from error
     if as_json:

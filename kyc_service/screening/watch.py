@@ -9,7 +9,7 @@ most one person.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Protocol, TypeVar
@@ -76,6 +76,10 @@ class People(Watched, Protocol):
 
 class Campaigns(Rounds, Protocol):
     """The campaigns, also for everybody whom a delta does not touch."""
+
+    def turn(self) -> AbstractAsyncContextManager[bool]:
+        """Whether it is this process's turn to screen everybody, for as long as the context is entered."""
+        ...
 
     async def record_rest(
         self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[UUID], at: datetime
@@ -160,7 +164,7 @@ def _ignored(people: int) -> None:
 
 
 class Watch:
-    """Screens everybody who is watched; any number of processes may, and each does what the others have not done.
+    """Screens everybody who is watched; any number of processes may run, and one of them at a time has its turn.
 
     *counted* hears of each person, or of many who are unchanged.
     """
@@ -195,24 +199,30 @@ class Watch:
         checked: date | None = None
         while True:
             try:
-                done = await self.round()
-                if (today := self._clock().date()) != checked:
-                    await self.check(today.isoformat(), self._pace.sample)
-                    checked = today
-                if done != Round():
-                    log.info(
-                        "watched",
-                        screened=done.screened,
-                        unchanged=done.unchanged,
-                        alerts=done.alerts,
-                        failed=done.failed,
-                    )
+                async with self.turn() as ours:
+                    if ours:
+                        checked = await self._watch(checked)
             except (ScreeningUnavailable, StoreUnavailable) as error:
                 log.warning("watch_waits", why=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - the one place that must outlive anything
                 # Only the kind of the error: its text and its traceback may hold personal data.
                 log.error("watch_failed", error=type(error).__name__)  # noqa: TRY400
             await asyncio.sleep(self._pace.pause)
+
+    def turn(self) -> AbstractAsyncContextManager[bool]:
+        """Whether it is this process's turn: two at a time do no harm, and the same work twice."""
+        return self._campaigns.turn()
+
+    async def _watch(self, checked: date | None) -> date:
+        """A round, and the check of the day unless that day was *checked*; the day that is checked by now."""
+        done = await self.round()
+        if (today := self._clock().date()) != checked:
+            await self.check(today.isoformat(), self._pace.sample)
+        if done != Round():
+            log.info(
+                "watched", screened=done.screened, unchanged=done.unchanged, alerts=done.alerts, failed=done.failed
+            )
+        return today
 
     async def round(self, progress: Callable[[int], None] = _ignored) -> Round:
         """Bring everybody up to date with what is in force; *progress* hears of so many people more.

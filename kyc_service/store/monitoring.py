@@ -4,7 +4,8 @@ Whatever is done twice is done once: a campaign has an id that derives from what
 outcome in a campaign. So a worker that is killed is followed by another one that goes on where it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -117,6 +118,7 @@ RECORD_REST = """
     )
     select count(*) from kept
 """
+TURN = "select pg_try_advisory_lock(hashtextextended('kyc watch', 0))"
 HAD_HITS = """
     select e.application
     from unnest(%s::uuid[]) as e (application)
@@ -193,6 +195,13 @@ class Campaigns:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Whether it is this process's turn to screen everybody: one at a time, and another one when it dies."""
+        async with self._database.system() as connection:
+            row = await (await connection.execute(TURN)).fetchone()
+            yield bool(row and row[0])  # the server frees the lock with the connection
 
     async def open(self, campaign: Campaign) -> Campaign:
         """Begin a campaign, or find the one that was begun."""

@@ -369,6 +369,26 @@ async def test_nobody_is_verified_by_lists_that_are_missing_or_stale(
         await work
 
 
+async def test_one_process_at_a_time_screens_everybody_and_another_one_when_it_dies(
+    app: App, enter: Enter, imported: Import, settings: Settings, kyc: Kyc
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov")
+    async with build(settings.model_copy(update={"watchlists": ("x",), "watch_seconds": 0.02})) as other:
+        async with app.watch.turn() as ours:
+            assert ours
+            waiting = asyncio.create_task(other.watch.run())
+            told = await kyc("screen", "campaign")
+            assert (told.exit_code, told.stdout) == (1, "")
+            assert "kyc: Another process screens everybody at the moment" in told.stderr
+            assert await alerts(app, application) == []
+        async with asyncio.timeout(20):
+            while not await alerts(app, application):  # noqa: ASYNC110 - the other one makes it so
+                await asyncio.sleep(0.02)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
 async def test_no_campaign_begins_on_lists_that_are_missing(enter: Enter, kyc: Kyc) -> None:
     await enter("Ivan Petrovich Sidorov")
     for arguments in ((), ("--dry-run",)):
