@@ -1,4 +1,4 @@
-"""A selfie is biometric data: under a key of that class as soon as it is known to be one, and gone with the decision."""
+"""A selfie is biometric data: under a key of that class once it is known to be one, and gone with the decision."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -86,7 +86,7 @@ async def settled(app: App, caller: Caller, files: dict[str, UUID]) -> tuple[Sta
     assert isinstance(view, View)
     work = asyncio.create_task(app.worker.run())
     async with asyncio.timeout(20):
-        while (due := (await app.orders.backlog()).oldest_due) and due < app.clock() + timedelta(hours=1):
+        while (due := (await app.orders.backlog()).oldest_due) and due < app.clock() + timedelta(hours=1):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     app.worker.stop()
     await work

@@ -1,5 +1,6 @@
 """The built-in vendor keeps the contract, and reads real pictures."""
 
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
@@ -7,6 +8,7 @@ from io import BytesIO
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 pytest.importorskip("cv2", reason="the engine extra is not installed")
 
@@ -21,18 +23,20 @@ from kyc_service.documents.specimen import degraded, draw, draw_back, draw_front
 from kyc_service.domain.findings import Outcome, Result, Verdict, judge, reasons_of
 from kyc_service.vendors.builtin import Builtin
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine() -> AsyncIterator[EnginePool]:
-    """An engine of one process."""
+    """An engine of one process, its models loaded once: it keeps nothing of a picture, what remembers is `Builtin`."""
     async with EnginePool(workers=1) as engine:
         yield engine
 
 
-@pytest.fixture
-async def hasty() -> AsyncIterator[EnginePool]:
-    """An engine that gives every picture up at once."""
-    async with EnginePool(workers=1, timeout=0.001) as engine:
+@pytest_asyncio.fixture(loop_scope="module")
+async def broken() -> AsyncIterator[EnginePool]:
+    """An engine that does not start."""
+    async with EnginePool(workers=1, command=(sys.executable, "-c", "pass")) as engine:
         yield engine
 
 
@@ -42,8 +46,8 @@ class TestBuiltin(VendorContract):
         return Builtin(engine)
 
     @pytest.fixture
-    def down(self, hasty: EnginePool) -> Vendor:
-        return Builtin(hasty)
+    def down(self, broken: EnginePool) -> Vendor:
+        return Builtin(broken)
 
     @pytest.fixture
     def picture(self) -> bytes:
