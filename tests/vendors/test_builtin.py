@@ -22,6 +22,7 @@ from kyc_service.documents.readings import Reading
 from kyc_service.documents.specimen import degraded, draw, draw_back, draw_front, draw_selfie, traveller
 from kyc_service.domain.findings import Outcome, Result, Verdict, judge, reasons_of
 from kyc_service.vendors.builtin import Builtin
+from tests.documents.aamva_writer import drawn, encoded, front_drawn, written
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -150,6 +151,30 @@ async def test_the_two_sides_of_a_card_are_clear_together_and_neither_alone(engi
         alone = await builtin.check(card(one))
         assert isinstance(alone, Result)
         assert judge(alone.findings) is Verdict.RETRY
+
+
+LICENCE = ("DRIVER LICENSE", "DLN S12345678", "1 SAMPLE", "2 ALEXANDRA QUINN", "DOB 03/07/1990", "EXP 03/07/2031")
+
+
+async def test_a_licence_without_a_zone_is_clear_by_its_barcode_and_a_forged_front_is_not(engine: EnginePool) -> None:
+    front, back = front_drawn(*LICENCE), encoded(drawn(written(10)))
+    forged = front_drawn(*(line.replace("SAMPLE", "EXEMPLAR") for line in LICENCE))
+    holder = replace(PERSON, given_names="Alexandra Quinn", family_name="Sample", birth_date="1990-03-07")
+    expected = {
+        (front, back): (Verdict.CLEAR, ()),
+        (back, front): (Verdict.CLEAR, ()),
+        (forged, back): (Verdict.REVIEW, ("BARCODE_INCONSISTENT",)),
+    }
+    builtin = Builtin(engine)
+    for (one, other), outcome in expected.items():
+        side = replace(beside("DRIVING_LICENCE", other), issued_country="US")
+        asked = replace(card(one, side), doc_type="DRIVING_LICENCE", issued_country="US", subject=holder)
+        answer = await builtin.check(asked)
+        assert isinstance(answer, Result)
+        assert (judge(answer.findings), reasons_of(answer.findings)) == outcome
+        if one == back:
+            read = {field.name: field.value for field in answer.fields if field.source == "barcode"}
+            assert (read["surname"], read["number"], read["country"]) == ("SAMPLE", "S12345678", "USA")
 
 
 async def test_a_selfie_is_compared_with_the_portrait_only_with_consent(engine: EnginePool) -> None:
