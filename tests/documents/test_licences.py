@@ -184,7 +184,12 @@ def test_the_two_sides_of_a_licence_without_a_zone_are_clear_together() -> None:
 def test_either_side_alone_is_for_a_reviewer() -> None:
     assert judged(front_of(*FRONT)) == (Verdict.REVIEW, ("DOC_TYPE_UNSUPPORTED",))
     assert judged(BACK) == (Verdict.REVIEW, ("IMAGE_WRONG_SIDE", "DOC_PORTRAIT_NOT_FOUND"))
-    assert judged(reading_of(written(10), *FRONT))[0] is Verdict.REVIEW  # the back repeats itself
+
+
+def test_a_back_that_repeats_itself_is_no_front() -> None:
+    back = reading_of(written(10), *FRONT)
+    assert judged(back)[0] is Verdict.REVIEW
+    assert judged(back, front_of("DRIVER LICENSE")) == (Verdict.REVIEW, ("BARCODE_INCONSISTENT",))
 
 
 @pytest.mark.parametrize(
