@@ -463,8 +463,12 @@ class Files(Protocol):
         """Give up the claim that the application has on its files; how many there were."""
         ...
 
+    async def set_apart(self, tenant: str, file_id: UUID) -> None:
+        """Make the file biometric data, under a key of that class; twice does no harm."""
+        ...
+
     async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
-        """Destroy the file's key and its bytes; twice does no harm."""
+        """Destroy the file's keys and its bytes; twice does no harm."""
         ...
 
 
