@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from kyc_service.messaging.brokers import Broker, opened
 from kyc_service.messaging.publisher import BrokerUnavailable, Message
 from kyc_service.messaging.relay import Relay
 from kyc_service.settings import RelayMode
-from kyc_service.store.following import LONGEST_GATHERING, Following, Log
+from kyc_service.store.following import LONGEST_GATHERING, Batch, Following, Log
 from kyc_service.store.wal import CURES
 
 
@@ -286,23 +286,24 @@ async def test_one_relay_follows_and_another_takes_over(journal: Journal, rabbit
     assert consumer.taken() == []
 
 
-class Deaf:
-    """A broker's client that loses a cancellation, as `wait_for` of Python 3.11 does, and a log that always has more."""
+class Endless:
+    """A log that always has more."""
 
-    publications = ()
+    async def next(self) -> Batch:
+        return Batch(publications=())
+
+    async def done(self, batch: Batch) -> None:
+        assert batch == Batch(publications=())
+
+    async def unrouted(self, count: int) -> None:
+        assert count == 0
+
+
+class Deaf:
+    """A broker's client that loses a cancellation, as `wait_for` of Python 3.11 may."""
 
     def __init__(self) -> None:
         self.counting = asyncio.Event()
-
-    @asynccontextmanager
-    async def open(self, *_: object) -> AsyncIterator["Deaf"]:
-        yield self
-
-    async def next(self) -> "Deaf":
-        return self
-
-    async def done(self, batch: "Deaf") -> None:
-        assert batch is self
 
     async def publish(self, messages: Sequence[Message]) -> None:
         await asyncio.sleep(len(messages))
@@ -310,7 +311,7 @@ class Deaf:
     async def lost(self) -> None:
         await asyncio.Event().wait()
 
-    async def unrouted(self, *_: int) -> int:
+    async def unrouted(self) -> int:
         self.counting.set()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(1)
@@ -319,7 +320,8 @@ class Deaf:
 
 async def test_a_relay_ends_when_it_is_told_to_whatever_a_client_does_with_that() -> None:
     deaf = Deaf()
-    running = asyncio.create_task(Relay("deaf", "/kyc", deaf.open, deaf.open).run())
+    relay = Relay("deaf", "/kyc", lambda _: nullcontext(Endless()), lambda: nullcontext(deaf))
+    running = asyncio.create_task(relay.run())
     await deaf.counting.wait()
     running.cancel()
     await asyncio.wait({running}, timeout=5)
