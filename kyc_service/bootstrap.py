@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
@@ -21,21 +22,23 @@ from kyc_service.application.desk import Desk
 from kyc_service.application.duplicates import Duplicates
 from kyc_service.application.effects import Effects, Patience, utc_now
 from kyc_service.application.files import Cabinet
-from kyc_service.application.ports import Clock, Screener, Vendor
+from kyc_service.application.ports import Change, Clock, Screener, Vendor
 from kyc_service.application.worker import Doorbell, Pace, Worker
 from kyc_service.documents.countries import alpha_2
 from kyc_service.documents.pool import EnginePool
-from kyc_service.domain.application import Mode, Terms
+from kyc_service.domain.application import ApplicationRejected, ApplicationRolledBack, ApplicationVerified, Mode, Terms
 from kyc_service.domain.clearance import ScreeningTerms
 from kyc_service.domain.record import record
 from kyc_service.messaging.brokers import Broker, BrokersRefused, brokers, opened
 from kyc_service.messaging.relay import Relay
+from kyc_service.metrics import Metrics
 from kyc_service.privacy.blobs import S3Options, open_blob_store
 from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.people import DocumentVault, People
 from kyc_service.privacy.sealing import self_test
 from kyc_service.privacy.vault import Vault
 from kyc_service.screening import watch
+from kyc_service.screening.engine import ENGINE_VERSION
 from kyc_service.screening.lists.library import SAMPLE_WARNING, NoListInForce, Watchlists
 from kyc_service.screening.lists.sources import name_of
 from kyc_service.screening.screener import ListScreener
@@ -46,6 +49,7 @@ from kyc_service.store.database import Database, dsn, head, migrate
 from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
 from kyc_service.store.following import Backlog, Batch, Log
+from kyc_service.store.gauges import Gauges
 from kyc_service.store.inbox import Inbox
 from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.marks import DocumentMarks
@@ -107,6 +111,8 @@ class App:
     feed: Feed
     shelf: WatchlistRows
     watchlists: Watchlists
+    metrics: Metrics
+    gauges: Gauges
     clock: Clock
 
     async def backlogs(self) -> Mapping[str, Backlog]:
@@ -152,7 +158,7 @@ VENDORS: Mapping[AvailableVendors, Callable[[Made], Vendor]] = {
 
 def refusals(settings: Settings) -> list[str]:
     """Why these settings cannot be used, one sentence each; most of them forbid only what development may do."""
-    unusable = _unusable_brokers(settings)
+    unusable = [*_unusable_brokers(settings), *_unknown_lists(settings)]
     if not settings.production:
         return unusable
     refused = {
@@ -185,6 +191,17 @@ def _unusable_brokers(settings: Settings) -> list[str]:
     return []
 
 
+def _unknown_lists(settings: Settings) -> list[str]:
+    """Lists of one tenant that nobody has to keep in force."""
+    wanted = {name_of(one) for one in settings.watchlists}
+    return [
+        f"KYC_WATCHLISTS_TENANTS names {name} for {tenant}, which KYC_WATCHLISTS does not name."
+        for tenant, names in settings.watchlists_tenants.items()
+        for name in names
+        if name not in wanted
+    ]
+
+
 def _brokers(settings: Settings) -> Sequence[Broker]:
     return brokers(settings.event_broker_url.get_secret_value()) if settings.event_broker_url else ()
 
@@ -195,10 +212,12 @@ def _relays(settings: Settings, log: Log) -> Iterator[Relay[Batch]]:
         yield Relay(broker.name, settings.event_source, partial(log.follow, broker.name), partial(opened, broker))
 
 
-def screening_terms(settings: Settings) -> ScreeningTerms:
-    """How the lists are asked."""
+def screening_terms(settings: Settings, tenant: str) -> ScreeningTerms:
+    """How the lists are asked about this tenant's people."""
     return ScreeningTerms(
-        review_from=settings.screening_review_from, cleared_for=timedelta(days=settings.screening_cleared_days)
+        review_from=settings.screening_review_from_tenants.get(tenant, settings.screening_review_from),
+        cleared_for=timedelta(days=settings.screening_cleared_days),
+        lists=settings.watchlists_tenants.get(tenant),
     )
 
 
@@ -213,7 +232,7 @@ def terms(settings: Settings, tenant: str) -> Terms:
         resubmission=timedelta(days=settings.resubmission_days),
         completion=timedelta(days=settings.completion_days),
         answer=timedelta(hours=settings.answer_hours),
-        screening=screening_terms(settings),
+        screening=screening_terms(settings, tenant),
         keep_selfies=settings.keep_selfies,
         face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
     )
@@ -265,7 +284,10 @@ async def build(
             scanner=scanner(settings),
         )
 
-        engine = EnginePool(workers=settings.engine_workers, timeout=settings.engine_timeout_seconds)
+        metrics = Metrics(version=version("kyc-service"), engine=ENGINE_VERSION)
+        engine = EnginePool(
+            workers=settings.engine_workers, timeout=settings.engine_timeout_seconds, analysed=metrics.analysed
+        )
         stack.push_async_callback(engine.close)
         made = Made(settings=settings, engine=engine)
         offered = {name.value: make(made) for name, make in vendors.items()}
@@ -273,7 +295,7 @@ async def build(
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
         log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
-        applications = Applications(database, bells.grown)
+        applications = Applications(database, bells.grown, partial(_count, metrics))
         orders = Orders(database, lease_seconds=settings.lease_seconds)
         patience = Patience(
             call=timedelta(seconds=settings.vendor_timeout_seconds),
@@ -289,7 +311,13 @@ async def build(
             sample=not settings.production,
         )
         enrolments = Enrolments(database)
-        of_lists = ListScreener(lists, digest=_digest(ring.index_key("", "screening")), alpha_2=alpha_2, clock=clock)
+        of_lists = ListScreener(
+            lists,
+            digest=_digest(ring.index_key("", "screening")),
+            alpha_2=alpha_2,
+            clock=clock,
+            screened=metrics.screened,
+        )
         asked = screener or of_lists
         watching = watch.Watch(
             people=enrolments,
@@ -298,7 +326,10 @@ async def build(
             vault=people,
             screener=of_lists,
             lists=lists,
-            terms=lambda _: screening_terms(settings),
+            terms=lambda tenant: screening_terms(settings, tenant),
+            counted=lambda done: metrics.watched(
+                {"screened": done.screened, "unchanged": done.unchanged, "failed": done.failed}, done.alerts
+            ),
             pace=watch.Pace(pause=settings.watch_seconds, sample=settings.watch_sample),
             clock=clock,
         )
@@ -314,6 +345,7 @@ async def build(
             patience=patience,
             clock=clock,
         )
+        relays = tuple(_relays(settings, log))
         yield App(
             settings=settings,
             database=database,
@@ -341,7 +373,7 @@ async def build(
                     heartbeat=settings.lease_seconds / 3,
                     tidying=settings.upkeep_seconds,
                 ),
-                Upkeep(database, Retention(orders=timedelta(days=settings.order_retention_days))),
+                Upkeep(database, Retention(orders=timedelta(days=settings.order_retention_days)), metrics.removed),
                 clock,
             ),
             signing_key=ring.signing_key("cursor"),
@@ -352,14 +384,34 @@ async def build(
             enrolments=enrolments,
             watch=watching,
             log=log,
-            relays=tuple(_relays(settings, log)),
+            relays=relays,
             brokers=tuple(_brokers(settings)),
             inbox=Inbox(database),
             feed=feed,
             shelf=shelf,
             watchlists=lists,
+            metrics=metrics,
+            gauges=Gauges(database, [relay.name for relay in relays]),
             clock=clock,
         )
+
+
+# How an application ends, by the event that ends it.
+OUTCOMES: Mapping[type, str] = {
+    ApplicationVerified: "verified",
+    ApplicationRejected: "rejected",
+    ApplicationRolledBack: "rolled_back",
+}
+
+
+def _count(metrics: Metrics, changes: Sequence[Change]) -> None:
+    """What was committed, as figures."""
+    for change in changes:
+        kinds = [type(draft.event) for draft in change.events]
+        metrics.appended(kind.__name__ for kind in kinds)
+        for kind in kinds:
+            if kind in OUTCOMES:
+                metrics.decided(OUTCOMES[kind], change.state.evidence.value)
 
 
 def _digest(key: bytes) -> Callable[[bytes], bytes]:

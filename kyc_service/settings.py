@@ -1,12 +1,13 @@
 """Everything that an operator can set, by environment variable, `.env` file or `KYC_…_FILE` secret file."""
 
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -39,6 +40,8 @@ class RelayMode(StrEnum):
 
 
 Listed = Annotated[tuple[str, ...], NoDecode]
+Thresholds = Annotated[Mapping[str, Annotated[float, Field(ge=0.05, le=0.99)]], NoDecode]
+ListsByTenant = Annotated[Mapping[str, tuple[str, ...]], NoDecode]
 Route = Annotated[tuple[AvailableVendors, ...], NoDecode]
 
 
@@ -61,6 +64,10 @@ class Settings(BaseSettings):
     feed_listeners: int = Field(100, ge=1, description="clients of one process that may listen to the feed at a time")
     inline_inbox: bool = Field(True, description="development: the API process also takes commands from the brokers")
     command_concurrency: int = Field(8, ge=1, le=500, description="commands by message that are under way at a time")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where this process serves `/metrics`, a port of its own; empty: nowhere"
+    )
+    metrics_host: str = Field("127.0.0.1", description="the address of that port; nobody is asked for a token there")
 
     jwt_public_key_url: str | None = Field(None, description="JWKS endpoint (https, or file: for air-gapped use)")
     jwt_issuer: str = Field("crowdpay", description="the only accepted `iss`")
@@ -97,6 +104,9 @@ class Settings(BaseSettings):
     screening_review_from: float = Field(
         0.5, ge=0.05, le=0.99, description="probability from which on a match on a list goes to a person"
     )
+    screening_review_from_tenants: Thresholds = Field(
+        {}, description="tenants with another probability, with commas between them: tenant=0.4"
+    )
     screening_cleared_days: int = Field(
         365, ge=1, le=3650, description="how long a cleared hit stays cleared before a person must look again"
     )
@@ -117,6 +127,9 @@ class Settings(BaseSettings):
         (),
         description="sanctions and PEP lists that have to be in force; name=https://… for one of your own; empty:"
         " the sample list, in development only",
+    )
+    watchlists_tenants: ListsByTenant = Field(
+        {}, description="tenants who are screened against some of the lists only: tenant=un_sc+us_ofac_sdn"
     )
     list_max_age_hours: float = Field(72, gt=0, description="a list that was not confirmed for so long clears nobody")
     eu_list_token: SecretStr | None = Field(None, description="token of the EU's financial sanctions files")
@@ -146,6 +159,20 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("screening_review_from_tenants", "watchlists_tenants", mode="before")
+    @classmethod
+    def _of_tenants(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        several = info.field_name == "watchlists_tenants"
+        told: dict[str, object] = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            tenant, _, given = (piece.strip() for piece in part.partition("="))
+            if not (tenant and given) or tenant in told:
+                raise ValueError("write each tenant once, as tenant=value, with commas between them")
+            told[tenant] = tuple(name.strip() for name in given.split("+")) if several else given
+        return told
 
     @classmethod
     def settings_customise_sources(

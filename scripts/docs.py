@@ -89,6 +89,8 @@ def _shown(field: FieldInfo) -> str:
 
 
 def _text(value: object) -> str:
+    if value == {}:
+        return ""
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)

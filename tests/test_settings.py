@@ -1,5 +1,6 @@
 """What an operator sets is what the service uses, and production refuses every development default."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from kyc_service.bootstrap import VENDORS, SettingsRefused, build, refusals, terms
 from kyc_service.domain.application import SIMULATED_VENDORS, Mode
+from kyc_service.domain.clearance import ScreeningTerms
 from kyc_service.settings import AvailableVendors, Environment, Settings
 
 
@@ -104,3 +106,34 @@ def test_embedded_data_lives_in_the_users_state_folder(tmp_path: Path, monkeypat
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert Settings(_env_file=None).home == tmp_path / "kyc-service"
     assert Settings(_env_file=None, state_dir=tmp_path / "mine").home == tmp_path / "mine"
+
+
+def test_a_tenant_may_have_a_threshold_and_lists_of_its_own() -> None:
+    settings = Settings(
+        _env_file=None,
+        watchlists="us_ofac_sdn,un_sc,mine=https://lists.example/mine.jsonl",
+        screening_review_from_tenants="acme=0.4, globex = 0.6",
+        watchlists_tenants="acme=un_sc+mine",
+        screening_cleared_days=90,
+    )
+    assert refusals(settings) == []
+    said = {tenant: terms(settings, tenant).screening for tenant in ("acme", "globex", "other")}
+    assert said == {
+        "acme": ScreeningTerms(review_from=0.4, cleared_for=timedelta(days=90), lists=("un_sc", "mine")),
+        "globex": ScreeningTerms(review_from=0.6, cleared_for=timedelta(days=90)),
+        "other": ScreeningTerms(review_from=0.5, cleared_for=timedelta(days=90)),
+    }
+
+
+@pytest.mark.parametrize("wrong", ["acme", "acme=", "=0.4", "acme=0.4,acme=0.5", "acme=0", "acme=1", "acme=high"])
+def test_a_threshold_of_a_tenant_that_cannot_be_is_refused(wrong: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(_env_file=None, screening_review_from_tenants=wrong)
+
+
+@pytest.mark.parametrize("env", sorted(Environment))
+def test_a_tenant_cannot_have_a_list_that_nobody_keeps(env: Environment) -> None:
+    given = {**PRODUCTION, "env": env, "watchlists_tenants": {"acme": ("us_ofac_sdn", "un_sc")}}
+    assert refusals(Settings(_env_file=None, **given)) == [
+        "KYC_WATCHLISTS_TENANTS names un_sc for acme, which KYC_WATCHLISTS does not name."
+    ]

@@ -16,6 +16,7 @@ from pydantic import (
     PastDate,
     StringConstraints,
     TypeAdapter,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     validate_email,
@@ -160,10 +161,25 @@ class HitReview(Form):
         None, description="For colleagues; it is kept encrypted and never shown to the applicant."
     )
 
+    cleared_for_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="Of `cleared`: after so many days somebody must look again. It can only shorten the time that the "
+        "service gives, a year by default.",
+    )
+
     @field_validator("reason")
     @classmethod
     def _known(cls, code: str) -> str:
         return _known(code)
+
+    @field_validator("cleared_for_days")
+    @classmethod
+    def _cleared(cls, days: int | None, info: ValidationInfo) -> int | None:
+        if days is not None and info.data.get("decision") is HitDecision.CONFIRMED:
+            raise PydanticCustomError("not_cleared", "only a cleared hit is looked at again")
+        return days
 
 
 PartialDate: TypeAlias = Annotated[

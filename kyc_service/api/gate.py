@@ -100,12 +100,14 @@ class Gate:
                 _record(error, exchange)
             await response(scope, receive, answer)
         finally:
+            seconds = time.perf_counter() - exchange.started
+            scope["app"].state.kyc.metrics.answered(scope["method"], exchange.route, exchange.status, seconds)
             self._log.info(
                 "request",
                 method=scope["method"] if scope["method"].isalpha() else quote(scope["method"]),
                 route=exchange.route,
                 status=exchange.status,
-                duration_ms=round((time.perf_counter() - exchange.started) * 1000, 2),
+                duration_ms=round(seconds * 1000, 2),
                 request_id=exchange.request_id,
                 trace_id=exchange.trace_id,
                 tenant=exchange.tenant,

@@ -25,6 +25,7 @@ from kyc_service.api import (
     files,
     health,
     mailbox,
+    metrics,
     openapi,
     problems,
     screening,
@@ -50,12 +51,12 @@ PUBLIC: tuple[PublicRoute, ...] = (
 
 
 class Build(Protocol):
-    """Makes the app out of settings; `bootstrap.build` does."""
+    """Makes the app out of settings; `metrics.measured` does, and serves its metrics."""
 
     def __call__(self, settings: Settings) -> AbstractAsyncContextManager[App]: ...
 
 
-def create_app(settings: Settings | None = None, build: Build = bootstrap.build) -> FastAPI:
+def create_app(settings: Settings | None = None, build: Build = metrics.measured) -> FastAPI:
     """The application, for a server to start; without *settings* they are read from the environment then."""
 
     @asynccontextmanager

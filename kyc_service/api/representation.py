@@ -18,7 +18,7 @@ from kyc_service.domain.reasons import GENERIC_TEXT, REASONS, Disclosure, applic
 from kyc_service.domain.record import record
 
 OF_SCREENING = (PersonScreened, AlertRaised, HitDecided, HitReopened)
-OF_HITS = ("hits", "hit", "decision", "reason")  # the members that tell of a hit
+OF_HITS = ("hits", "hit", "decision", "reason", "cleared_for")  # the members that tell of a hit
 UNSPECIFIED = "UNSPECIFIED"  # the code beside a text that says nothing, on purpose
 # The facts that are also broadcast, and as what.
 PUBLISHED: Mapping[str, str] = {

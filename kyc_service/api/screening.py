@@ -1,6 +1,8 @@
 """Sanctions and PEP lists over HTTP: ask them about a name, and decide what a possible hit is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from starlette.responses import Response
@@ -11,6 +13,7 @@ from kyc_service.api.contract import DOUBTED, HIT, KEYED, READING, VERIFIED, Bod
 from kyc_service.api.routes import JSON, Call, Route
 from kyc_service.application.desk import Again, HitVerdict, Keyed
 from kyc_service.application.ports import Identity, Number, Screened
+from kyc_service.bootstrap import screening_terms
 from kyc_service.domain.application import ApplicationNotFound, HitNotFound
 from kyc_service.domain.clearance import HitDecision
 
@@ -29,7 +32,8 @@ async def search(call: Call) -> Response:
         numbers=tuple(Number(value=number) for number in form.numbers),
         kind=form.kind,
     )
-    screened = await call.app.screener.screen((identity,), form.review_from)
+    terms = replace(screening_terms(call.app.settings, call.caller.tenant), review_from=form.review_from)
+    screened = await call.app.screener.screen((identity,), terms)
     return representation.answer(_found(screened))
 
 
@@ -64,6 +68,7 @@ async def decide(call: Call) -> Response:
         decision=HitDecision(form.decision),
         reason=form.reason,
         note=form.note,
+        cleared_for=timedelta(days=form.cleared_for_days) if form.cleared_for_days else None,
         expected=await expected_version(call, application),
     )
     key = headers.idempotency_key(call.request)
@@ -109,8 +114,9 @@ ROUTES: tuple[Route, ...] = (
             name="decideHit",
             tag="screening",
             summary="Say whether a possible hit is the applicant",
-            description="`cleared`: somebody else; once every hit is cleared the application goes on. `confirmed`: "
-            "the application is rejected, also one that was verified before. The hits stand in the history.",
+            description="`cleared`: somebody else, for a time; once every hit is cleared the application goes on. "
+            "`confirmed`: the application is rejected, also one that was verified before. The hits stand in the "
+            "history.",
             parameters=("ApplicationId", "HitId", "IdempotencyKey", "IfMatch"),
             body=Body(
                 media_types=JSON,

@@ -103,6 +103,7 @@ class HitVerdict:
     reason: str
     note: str | None
     expected: int | None = None
+    cleared_for: timedelta | None = None
 
 
 @record
@@ -306,6 +307,7 @@ class Desk:
                 reason=verdict.reason,
                 reviewer=caller.actor,
                 note=note,
+                cleared_for=verdict.cleared_for,
             )
 
         return await self._judge(caller, application, command, verdict, keyed)

@@ -20,6 +20,7 @@ from kyc_service.application.ports import (
     Identity,
     Leased,
     Orders,
+    PersonErased,
     PersonVault,
     Possible,
     PostalAddress,
@@ -35,6 +36,7 @@ from kyc_service.application.ports import (
 )
 from kyc_service.domain.application import (
     CLAIM,
+    SELFIE,
     Application,
     Awaiting,
     CheckAnswered,
@@ -53,12 +55,21 @@ from kyc_service.domain.application import (
     Step,
 )
 from kyc_service.domain.clearance import Hit
-from kyc_service.domain.findings import Result, judge, reasons_of
+from kyc_service.domain.findings import Category, Finding, Outcome, Result, Severity, judge, reasons_of
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Discharge, Enrol, ForgetSelfie, Later, RunCheck, Screen, Undo
 
 LONGEST_WAIT = timedelta(hours=1)
 LISTS_WAIT = timedelta(minutes=1)  # the lists are our own: as soon as they are fresh again, whoever waits goes on
+
+# A selfie goes with the decision that it was for: whoever applies again must take another one.
+FILE_ERASED = Finding(
+    id="file.readable",
+    category=Category.IMAGE,
+    outcome=Outcome.UNCLEAR,
+    severity=Severity.HIGH,
+    reasons=("FILE_ERASED",),
+)
 
 
 @record
@@ -198,6 +209,8 @@ class Effects:
                 return await self._vendors[vendor].check(request)
         except TimeoutError as error:
             raise VendorUnavailable("VENDOR_TIMEOUT") from error
+        except PersonErased:
+            return Result(vendor=vendor, version="", findings=(FILE_ERASED,))
         except KeyError as error:  # a route of the past names a vendor that this release does not have
             raise VendorUnavailable("VENDOR_UNSUPPORTED") from error
 
@@ -213,6 +226,8 @@ class Effects:
         person = await self._people.open(leased.tenant, state.user_id, leased.stream, state.person)
         if person is None:
             raise Unfulfillable("the person was erased")
+        if document.doc_type == SELFIE:
+            await self._files.set_apart(leased.tenant, check.file_id)
         media_type = await self._files.media_type(leased.tenant, check.file_id) if document.uploaded else None
         return Request(
             key=vendor_key(leased.stream, key, vendor),
@@ -257,7 +272,7 @@ class Effects:
         if not identities:
             await self._finish(leased, ReferScreening(round=number, reason="ID_MISSING_NAME"))
             return
-        screened = await self._screener.screen(identities, terms.review_from)
+        screened = await self._screener.screen(identities, terms)
         told = findings_of(leased.stream, identities, screened)
         command = RecordScreening(
             round=number,

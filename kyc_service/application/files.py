@@ -4,13 +4,15 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from kyc_service.application.desk import Again, AnswerErased, Caller, KeyReused
 from kyc_service.application.ids import new_id
-from kyc_service.application.ports import Answered, AnsweredBefore, Clock, Remembered
+from kyc_service.application.keys import DataClass, Owner
+from kyc_service.application.ports import Answered, AnsweredBefore, Clock, PersonErased, Remembered
 from kyc_service.domain import media
 from kyc_service.domain.record import record
 
@@ -60,6 +62,11 @@ class FileRow:
     path: str
     sealed: bytes
     created_at: datetime
+    data_class: DataClass = DataClass.DOCUMENT
+
+    def owner(self, tenant: str) -> Owner:
+        """Whose key the file is sealed under: its own, of its class."""
+        return Owner(tenant=tenant, subject=self.id, data_class=self.data_class)
 
 
 @record
@@ -88,6 +95,13 @@ class FileStore(Protocol):
         """The row, if this tenant has it."""
         ...
 
+    async def move(self, tenant: str, former: FileRow, now: FileRow, *, at: datetime, reason: str) -> bool:
+        """Put *now* in the place of *former* and destroy the key of its former class, both or neither.
+
+        False: the file was moved or erased meanwhile, and nothing was changed.
+        """
+        ...
+
     async def remembered(self, tenant: str, client: str, key: str, now: datetime) -> Remembered | None:
         """The answer that an upload with this idempotency key got."""
         ...
@@ -112,11 +126,15 @@ class FileSeal(Protocol):
 class FileVault(Protocol):
     """Keeps the bytes, encrypted under a key per file."""
 
-    async def put(self, tenant: str, file_id: UUID, chunks: AsyncIterator[bytes]) -> tuple[str, FileSeal]:
-        """Store the chunks as they come; nothing stays behind when they break off. The path, and the file's key."""
+    async def put(self, owner: Owner, chunks: AsyncIterator[bytes]) -> tuple[str, FileSeal]:
+        """Store the chunks as they come; nothing stays behind when they break off. The path, and the file's key.
+
+        Raises:
+            PersonErased: the file's key of this class was destroyed.
+        """
         ...
 
-    def get(self, tenant: str, file_id: UUID, path: str) -> AsyncIterator[bytes]:
+    def get(self, owner: Owner, path: str) -> AsyncIterator[bytes]:
         """The content, decrypted and verified chunk by chunk.
 
         Raises:
@@ -129,15 +147,15 @@ class FileVault(Protocol):
         ...
 
     async def erase(self, tenant: str, file_id: UUID, path: str, *, at: datetime, reason: str) -> None:
-        """Destroy the key, then the bytes that nobody can read any more."""
+        """Destroy the file's keys, of whatever class, then the bytes that nobody can read any more."""
         ...
 
-    async def open(self, tenant: str, file_id: UUID, box: bytes) -> Mapping[str, object] | None:
+    async def open(self, owner: Owner, box: bytes) -> Mapping[str, object] | None:
         """What is known of the file, or None once it was erased."""
         ...
 
-    async def open_answer(self, tenant: str, file_id: UUID, entry: UUID, box: bytes) -> bytes | None:
-        """The answer again."""
+    async def open_answer(self, owner: Owner, entry: UUID, box: bytes) -> bytes | None:
+        """The answer again, or None when its key was destroyed."""
         ...
 
     def fingerprint(self, tenant: str, request: bytes) -> bytes:
@@ -232,8 +250,9 @@ class Cabinet:
                 pass
             return await self._again(caller, media_type, intake, before)
         file_id, now = new_id(), self._clock()
+        owner = Owner(tenant=caller.tenant, subject=file_id, data_class=DataClass.DOCUMENT)
         async with self._watched(intake.watch(chunks)) as watched:
-            path, seal = await self._vault.put(caller.tenant, file_id, watched)
+            path, seal = await self._vault.put(owner, watched)
         view = FileView(id=file_id, media_type=media_type, size=intake.size, sha256=intake.sha256, created_at=now)
         row = FileRow(
             id=file_id,
@@ -271,7 +290,9 @@ class Cabinet:
             FileNotFound: this tenant has none of that id.
         """
         row = await self._row(tenant, file_id)
-        known = await self._vault.open(tenant, file_id, row.sealed)
+        known = await self._vault.open(row.owner(tenant), row.sealed)
+        if known is None and (moved := await self._row(tenant, file_id)) != row:
+            known = await self._vault.open(moved.owner(tenant), moved.sealed)
         return FileView(
             id=row.id,
             media_type=row.media_type,
@@ -292,16 +313,55 @@ class Cabinet:
             FileNotFound: this tenant has none of that id.
             PersonErased: the file was erased together with whom it showed.
         """
-        row = await self._row(tenant, file_id)
-        async for chunk in self._vault.get(tenant, file_id, row.path):
-            yield chunk
+        row, begun = await self._row(tenant, file_id), False
+        try:
+            async for chunk in self._vault.get(row.owner(tenant), row.path):
+                begun = True
+                yield chunk
+        except PersonErased:
+            moved = await self._row(tenant, file_id)
+            if begun or moved == row:
+                raise
+            async for chunk in self._vault.get(moved.owner(tenant), moved.path):
+                yield chunk
+
+    async def set_apart(self, tenant: str, file_id: UUID) -> None:
+        """Make the file biometric data: sealed anew under a key of that class, its former key destroyed.
+
+        What a file is for is not known when it is uploaded. Once more does no harm, nor does an erased file, nor one
+        that this tenant never had.
+        """
+        row = await self._rows.get(tenant, file_id)
+        if row is None or row.data_class is DataClass.BIOMETRIC:
+            return
+        apart = Owner(tenant=tenant, subject=file_id, data_class=DataClass.BIOMETRIC)
+        known = await self._vault.open(row.owner(tenant), row.sealed)
+        if known is None:
+            return
+        try:
+            path, seal = await self._vault.put(apart, self._vault.get(row.owner(tenant), row.path))
+        except PersonErased:
+            await self._too_late(tenant, file_id, row.path)
+            return
+        moved = replace(row, path=path, sealed=seal.seal(known), data_class=DataClass.BIOMETRIC)
+        if await self._rows.move(tenant, row, moved, at=self._clock(), reason="sealed anew as biometric data"):
+            await self._vault.discard(row.path)
+        else:
+            await self._too_late(tenant, file_id, path)
+
+    async def _too_late(self, tenant: str, file_id: UUID, path: str) -> None:
+        """Leave no second copy of a file that somebody else moved meanwhile, and nothing of one that was erased."""
+        if (await self._row(tenant, file_id)).data_class is DataClass.BIOMETRIC:
+            await self._vault.discard(path)
+        else:
+            await self._vault.erase(tenant, file_id, path, at=self._clock(), reason="erased meanwhile")
 
     async def release(self, tenant: str, application: UUID) -> int:
         """Give up the claim that the application has on its files; how many there were."""
         return await self._rows.release(tenant, application)
 
     async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
-        """Destroy the file's key and its bytes; twice does no harm, nor does a file that this tenant never had."""
+        """Destroy the file's keys and its bytes; twice does no harm, nor does a file that this tenant never had."""
         row = await self._rows.get(tenant, file_id)
         if row is not None:
             await self._vault.erase(tenant, file_id, row.path, at=self._clock(), reason=reason)
@@ -339,7 +399,8 @@ class Cabinet:
     async def _again(self, caller: Caller, media_type: str, intake: _Intake, before: Remembered) -> Again:
         if before.fingerprint != self._request(caller, media_type, intake.sha256):
             raise KeyReused
-        answer = await self._vault.open_answer(caller.tenant, before.subject, before.entry, before.response)
+        owner = Owner(tenant=caller.tenant, subject=before.subject, data_class=DataClass.DOCUMENT)
+        answer = await self._vault.open_answer(owner, before.entry, before.response)
         if answer is None:
             raise AnswerErased
         return Again(answer=answer)

@@ -63,7 +63,7 @@ def _of_document(result: Mapping[str, object]) -> Identity | None:
         birth_date=values.get("birth_date"),
         nationalities=_present(values.get("nationality")),
         sex=values.get("sex"),
-        numbers=(Number(value=number, country=values.get("issuer")),) if number else (),
+        numbers=(Number(value=number, country=values.get("country") or values.get("issuer")),) if number else (),
     )
 
 

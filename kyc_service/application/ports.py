@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kyc_service.application.keys import StoredKey
 from kyc_service.domain.application import Application, Event, Sealed
-from kyc_service.domain.clearance import Basis
+from kyc_service.domain.clearance import Basis, ScreeningTerms
 from kyc_service.domain.findings import Result
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Order
@@ -378,8 +378,8 @@ class Screener(Protocol):
         """What tells the facts that the lists are asked with from others, and says nothing about them."""
         ...
 
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
-        """Every entry that matches one of the *identities* of one person with at least that probability.
+    async def screen(self, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
+        """Every entry that matches one of the *identities* of one person, by the lists and the probability of *terms*.
 
         Raises:
             ScreeningUnavailable: a list is missing or stale.
@@ -400,6 +400,10 @@ class PersonVault(Protocol):
         Raises:
             PersonErased: the person's key was destroyed, so nothing new is kept about them.
         """
+        ...
+
+    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
+        """Have the keys of all of them at hand, with one look at the store."""
         ...
 
 
@@ -431,10 +435,6 @@ class DeskVault(PersonVault, Protocol):
         """The answer again, or None when the person was erased."""
         ...
 
-    async def prefetch(self, tenant: str, sealed: Sequence[Sealed]) -> None:
-        """Have the keys of all of them at hand, with one look at the store."""
-        ...
-
     def index(self, tenant: str, email: str) -> bytes:
         """What finds an address without telling it."""
         ...
@@ -463,8 +463,12 @@ class Files(Protocol):
         """Give up the claim that the application has on its files; how many there were."""
         ...
 
+    async def set_apart(self, tenant: str, file_id: UUID) -> None:
+        """Make the file biometric data, under a key of that class; twice does no harm."""
+        ...
+
     async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
-        """Destroy the file's key and its bytes; twice does no harm."""
+        """Destroy the file's keys and its bytes; twice does no harm."""
         ...
 
 

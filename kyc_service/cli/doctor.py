@@ -28,6 +28,7 @@ ALSO_KNOWN = frozenset({"KYC_PG_BIN", "KYC_PG_USER", "KYC_TEST_DSN", "KYC_API_UR
 PORT = 8180
 OLDEST_POSTGRES = 150000
 LATE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 @record
@@ -184,6 +185,25 @@ async def _brokers(app: App) -> Finding:
     return fine("brokers", why)
 
 
+async def _lists(app: App) -> Finding:
+    """Whether the lists may clear anybody, and how old they are."""
+    now = app.clock()
+    if faults := await app.watchlists.faults(now):
+        cure = "kyc lists sync; until then nobody is verified"
+        return Finding(what="lists", state="fail", why=" ".join(faults), cure=cure)
+    in_force = await app.watchlists.in_force()
+    if in_force.sample:
+        return fine("lists", "the sample list, fit for a demonstration and no more")
+    ages = {one: one.age(now) for one in in_force.lists}
+    why = "; ".join(
+        f"{one.source} version {one.version}, {one.entries} entries, confirmed {age // HOUR} hours ago"
+        for one, age in ages.items()
+    )
+    if max(ages.values()) > timedelta(hours=app.settings.list_max_age_hours) / 2:
+        return Finding(what="lists", state="warn", why=why, cure="kyc lists sync, once a day at least")
+    return fine("lists", why)
+
+
 async def _blobs(app: App) -> Finding:
     """A file of our own goes in, comes out and is removed; its key is never stored anywhere."""
     settings = app.settings
@@ -232,4 +252,4 @@ async def _tokens(app: App) -> Finding:
     return Finding(what="tokens", state="warn", why="development tokens are trusted", cure=cure)
 
 
-LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _brokers, _blobs, _scanner, _tokens)
+LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _brokers, _lists, _blobs, _scanner, _tokens)

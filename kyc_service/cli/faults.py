@@ -13,6 +13,7 @@ from kyc_service.access.development import DevelopmentKeyRefused
 from kyc_service.access.jwks import KeyAddressRefused
 from kyc_service.access.policy import PolicyRefused
 from kyc_service.access.principal import AuthError
+from kyc_service.api.metrics import MetricsUnservable, measured
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.application.watchlists import VersionRefused
 from kyc_service.bootstrap import App, SettingsRefused, build, refusals
@@ -31,6 +32,7 @@ OUTSPOKEN = (
     EmbeddedServerUnavailable,
     EngineNotInstalled,
     KeyAddressRefused,
+    MetricsUnservable,
     PolicyRefused,
     PrivacyError,
     SourceUnknown,
@@ -115,13 +117,13 @@ def refuse(settings: Settings) -> None:
         raise Failure("The database has none of our tables yet: run `kyc migrate`.")
 
 
-def with_app(work: Callable[[App], Coroutine[Any, Any, None]]) -> None:
-    """Run *work* with a whole app, which is taken apart afterwards."""
+def with_app(work: Callable[[App], Coroutine[Any, Any, None]], *, lasting: bool = False) -> None:
+    """Run *work* with a whole app, which is taken apart afterwards; *lasting* work also serves its metrics."""
     settings = present_settings()
     refuse(settings)
 
     async def whole() -> None:
-        async with build(settings) as app:
+        async with measured(settings) if lasting else build(settings) as app:
             await work(app)
 
     asyncio.run(whole())

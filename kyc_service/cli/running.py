@@ -61,9 +61,9 @@ async def _serve(settings: "Settings", listener: socket.socket) -> None:
     import uvicorn
 
     from kyc_service.api.main import create_app
-    from kyc_service.bootstrap import build
+    from kyc_service.api.metrics import measured
 
-    async with build(settings) as app:
+    async with measured(settings) as app:
         config = uvicorn.Config(
             create_app(settings, build=lambda _: nullcontext(app)),
             log_config=None,
@@ -117,7 +117,7 @@ def worker() -> None:
 
     Example: kyc worker
     """
-    with_app(_work)
+    with_app(_work, lasting=True)
 
 
 async def _work(app: "App") -> None:
@@ -152,7 +152,7 @@ def relay() -> None:
 
     Example: kyc relay
     """
-    with_app(_relay)
+    with_app(_relay, lasting=True)
 
 
 async def _relay(app: "App") -> None:
@@ -180,7 +180,7 @@ def inbox() -> None:
 
     Example: kyc inbox
     """
-    with_app(_inbox)
+    with_app(_inbox, lasting=True)
 
 
 async def _inbox(app: "App") -> None:

@@ -316,6 +316,7 @@ async def _rehearse(app: "App", *, as_json: bool) -> None:
         click.echo(json.dumps(_rehearsal_as_json(rehearsal), indent=2))
     else:
         _tell_rehearsal(rehearsal)
+    _refuse_silence(rehearsal.failed)
 
 
 async def _campaign(app: "App", *, as_json: bool) -> None:
@@ -323,14 +324,25 @@ async def _campaign(app: "App", *, as_json: bool) -> None:
 
     people = sum((await app.enrolments.tenants()).values())
     try:
-        with click.progressbar(length=people, label="screening", file=sys.stderr) as progress:
-            done = await app.watch.round(progress.update)
+        async with app.watch.turn() as ours:
+            if not ours:
+                raise Failure("Another process screens everybody at the moment; --dry-run tells what is left to do.")
+            with click.progressbar(length=people, label="screening", file=sys.stderr) as progress:
+                done = await app.watch.round(progress.update)
     except ScreeningUnavailable as error:
         raise await _unavailable(app) from error
     if as_json:
-        click.echo(json.dumps({"screened": done.screened, "unchanged": done.unchanged, "new_hits": done.alerts}))
-        return
-    click.echo(f"{done.screened} people screened, {done.unchanged} whom no change concerns, {done.alerts} new hits")
+        told = {"screened": done.screened, "unchanged": done.unchanged, "new_hits": done.alerts, "failed": done.failed}
+        click.echo(json.dumps(told))
+    else:
+        click.echo(f"{done.screened} people screened, {done.unchanged} whom no change concerns, {done.alerts} new hits")
+    _refuse_silence(done.failed)
+
+
+def _refuse_silence(failed: int) -> None:
+    """Whoever could not be screened is nothing to be passed over."""
+    if failed:
+        raise Failure(f"{failed} people could not be screened; the log above names their applications.")
 
 
 async def _unavailable(app: "App") -> Failure:
@@ -343,6 +355,7 @@ def _rehearsal_as_json(rehearsal: "Rehearsal") -> dict[str, object]:
         "engine": rehearsal.engine,
         "lists": dict(rehearsal.lists),
         "examined": rehearsal.examined,
+        "failed": rehearsal.failed,
         "differences": [
             {
                 "tenant": one.tenant,

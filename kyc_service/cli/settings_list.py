@@ -1,7 +1,7 @@
 """Every setting as an operator sees it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import SecretStr
 
@@ -50,5 +50,7 @@ def _written(value: object) -> str:
             return str(value).lower()
         case tuple():
             return ",".join(QUERY.sub(r"\1?***", _written(str(part))) for part in value)
+        case Mapping():
+            return ",".join(f"{key}={'+'.join(one) if isinstance(one, tuple) else one}" for key, one in value.items())
         case _:
             return str(redact(None, "config", {"event": str(value)})["event"])  # an address may hold a password

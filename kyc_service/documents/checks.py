@@ -9,6 +9,7 @@ one. `domain.findings.judge` makes the verdict.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
+from kyc_service.documents import licences
 from kyc_service.documents.addresses import KINDS as PROOFS_OF_ADDRESS
 from kyc_service.documents.addresses import Address, Letter, prove
 from kyc_service.documents.classes import DocumentClass, classify, issuer_on
@@ -176,7 +177,7 @@ def _examined(
     yield _unambiguous(found)
     if announced:
         yield _kind(found, announced)
-        yield _issuer(found, announced)
+        yield _country(found.zone.issuer, announced)
     yield _expiry(found, today)
     yield _birth(found, today)
     yield from consistent(found, reading, pages)
@@ -189,7 +190,11 @@ def _examined(
 
 
 def _without_zone(reading: Reading, announced: Announced | None, pages: Sequence[Reading]) -> Iterator[Finding]:
-    """The front of a card whose back is there too, or else something that could not be read."""
+    """A card with a barcode, the front of one whose back is there too, or else something that could not be read."""
+    code = licences.instead_of_zone((reading, *pages), announced.doc_type) if announced else None
+    if announced and code:
+        yield from _with_barcode(code, announced, reading, pages)
+        return
     sides = paired(reading, pages)
     if sides:
         yield sides
@@ -197,6 +202,23 @@ def _without_zone(reading: Reading, announced: Announced | None, pages: Sequence
         yield from portrait(reading, ())
         return
     yield _unread(reading, announced)
+
+
+def _with_barcode(
+    code: licences.Scanned, announced: Announced, reading: Reading, pages: Sequence[Reading]
+) -> Iterator[Finding]:
+    """A card whose machine-readable part is a barcode; `licences.compared` holds it against the print."""
+    if any(page.faces for page in (reading, *pages)):
+        yield finding("document.readable", Category.DOCUMENT, Outcome.PASS)
+    else:  # the back alone: its print cannot tell whose it is
+        yield finding("document.readable", Category.DOCUMENT, Outcome.WARN, "IMAGE_WRONG_SIDE")
+    yield from _good(reading)
+    if code.licence.kind in licences.SUBFILES[announced.doc_type]:
+        yield finding("document.type", Category.DOCUMENT, Outcome.PASS)
+    else:
+        yield finding("document.type", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_MISMATCH")
+    yield _country(code.licence.country, announced)
+    yield from portrait(reading, pages)
 
 
 def _readable(reading: Reading) -> Finding:
@@ -318,9 +340,9 @@ def _kind(found: Deciphered, announced: Announced) -> Finding:
     return finding("document.type", Category.DOCUMENT, Outcome.UNCLEAR, "DOC_TYPE_MISMATCH")
 
 
-def _issuer(found: Deciphered, announced: Announced) -> Finding:
+def _country(issued_by: str, announced: Announced) -> Finding:
     """Whether the issuing state is the announced one; an issuer that is no state we know is for a person."""
-    issuer, country = alpha_2(found.zone.issuer), alpha_2(announced.issued_country)
+    issuer, country = alpha_2(issued_by), alpha_2(announced.issued_country)
     if issuer is None or country is None:
         return finding("document.country", Category.DOCUMENT, Outcome.WARN, "DOC_ISSUER_UNKNOWN")
     if issuer != country:

@@ -1,21 +1,29 @@
 """What the barcode of a driving licence says, held against the print, the zone and the applicant's word. Pure.
 
-A barcode has no signature: whoever prints a false licence prints a fitting barcode too. So agreement proves nothing by
-itself, and approves nothing; what does not agree is for a reviewer.
+A barcode has no signature, no more than a machine-readable zone: whoever prints a false licence prints a fitting
+barcode too. So by itself it approves nothing. On a card without a zone it is the machine-readable part, as the zone is
+on others: there all that it says of the holder must stand on the front. What does not agree is for a reviewer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 
 from kyc_service.documents import transliteration
-from kyc_service.documents.aamva import Licence, NotAamva, parse
-from kyc_service.documents.printed import Presence, date_on, name_on, number_on
+from kyc_service.documents.aamva import Licence, Name, NotAamva, parse
+from kyc_service.documents.printed import Presence, date_on, dates, name_on, number_on
 from kyc_service.documents.readings import Barcode, Reading
 from kyc_service.documents.transliteration import Likeness, same_name
 from kyc_service.domain.findings import Category, Evidence, Field, Finding, Outcome, Severity
 from kyc_service.domain.record import record
 
+# The subfiles that a kind of document may have (D.12.4): licences, enhanced ones, identity cards.
+SUBFILES: Mapping[str, frozenset[str]] = {
+    "DRIVING_LICENCE": frozenset({"DL", "EN"}),
+    "DRIVERS_LICENSE": frozenset({"DL", "EN"}),
+    "ID_CARD": frozenset({"ID"}),
+    "NATIONAL_ID": frozenset({"ID"}),
+}
 FEW_LINES = 6  # a page with fewer lines of print need not repeat what the barcode says
 
 
@@ -43,15 +51,33 @@ def scanned(reading: Reading) -> Scanned | None:
     return None
 
 
-def compared(reading: Reading, others: Sequence[Reading], said: Said, today: date) -> tuple[Finding, ...]:
-    """What the barcode of *reading* adds, when there is one; *others* are the other pages of the document."""
-    found = scanned(reading)
+def instead_of_zone(pages: Sequence[Reading], doc_type: str) -> Scanned | None:
+    """The barcode that is the machine-readable part of a card. None: the card has a zone, or no such barcode."""
+    if doc_type not in SUBFILES or any(page.zone and page.zone.holds for page in pages):
+        return None
+    return next(filter(None, map(scanned, pages)), None)
+
+
+def compared(
+    reading: Reading, others: Sequence[Reading], said: Said, today: date, doc_type: str = ""
+) -> tuple[Finding, ...]:
+    """What the barcode of *reading* adds, when there is one; *others* are the other pages of the document.
+
+    Where the barcode stands for the zone of a *doc_type*, it may be on any page.
+    """
+    pages = (reading, *others)
+    machine_readable = instead_of_zone(pages, doc_type)
+    found = machine_readable or scanned(reading)
     if found is None:
         return _no_licence(reading.barcodes, reading.page)
-    lines = [one.text for page in (reading, *others) for one in page.text]
+    lines = [one.text for page in pages for one in page.text]
+    front = [one.text for page in pages if page.faces for one in page.text]
+    readable = _finding(found, "barcode.readable", Category.DOCUMENT, Outcome.PASS)
+    if machine_readable and front:
+        return (readable, *_repeated(found, pages, front), *_valid(found, today, front), *_declared(found, said))
     return (
-        _finding(found, "barcode.readable", Category.DOCUMENT, Outcome.PASS),
-        *_valid(found, today),
+        readable,
+        *_valid(found, today, ()),
         *_declared(found, said),
         *(_printed(found, lines) if len(lines) >= FEW_LINES else ()),
     )
@@ -91,14 +117,46 @@ def _no_licence(barcodes: Sequence[Barcode], page: int) -> tuple[Finding, ...]:
     )
 
 
-def _valid(found: Scanned, today: date) -> Iterator[Finding]:
+def _valid(found: Scanned, today: date, front: Sequence[str]) -> Iterator[Finding]:
+    """An expiry that stands on the *front* too rejects; one that only the barcode tells is for a person."""
     expires = found.licence.expiry
     if expires is None:
         return
     if expires >= today:
         yield _finding(found, "barcode.expiry", Category.DOCUMENT, Outcome.PASS)
     else:
-        yield _finding(found, "barcode.expiry", Category.DOCUMENT, Outcome.FAIL, "DOC_EXPIRED")
+        severity = Severity.BLOCKING if expires in _dates_on(front, found.licence) else Severity.HIGH
+        yield _finding(found, "barcode.expiry", Category.DOCUMENT, Outcome.FAIL, "DOC_EXPIRED", severity=severity)
+
+
+def _dates_on(lines: Sequence[str], licence: Licence) -> frozenset[date]:
+    """The dates in print; the United States write the month first."""
+    return frozenset(dates(lines, month_first=True if licence.country == "USA" else None))
+
+
+def _repeated(found: Scanned, pages: Sequence[Reading], front: Sequence[str]) -> Iterator[Finding]:
+    """Whether all that identifies the holder is in the barcode and on the front alike, and no page has another barcode.
+
+    Annex D makes number, names, dates of birth and of expiry mandatory in both.
+    """
+    licence, printed = found.licence, _dates_on(front, found.licence)
+    given = licence.given_names[0] if licence.given_names else None
+    codes = [code.licence for code in map(scanned, pages) if code]
+    agree = {
+        "barcode.print.number": number_on(front, licence.number) is Presence.FOUND,
+        "barcode.print.birth_date": licence.birth in printed,
+        "barcode.print.expiry_date": licence.expiry in printed,
+        "barcode.print.surname": _stands(front, licence.family_name),
+        "barcode.print.given_name": given is not None and _stands(front, given),
+        "barcode.single": all(code == licence for code in codes),
+    }
+    for name, agrees in agree.items():
+        outcome, reasons = (Outcome.PASS, ()) if agrees else (Outcome.WARN, ("BARCODE_INCONSISTENT",))
+        yield _finding(found, name, Category.DATA_CONSISTENCY, outcome, *reasons)
+
+
+def _stands(lines: Sequence[str], name: Name) -> bool:
+    return name_on(lines, _zone(name.text), truncated=bool(name.truncated)) is Presence.FOUND
 
 
 def _declared(found: Scanned, said: Said) -> Iterator[Finding]:

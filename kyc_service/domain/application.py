@@ -264,13 +264,14 @@ class RecordAlert:
 
 @record
 class DecideHit:
-    """A compliance officer says whether a hit is the person."""
+    """A compliance officer says whether a hit is the person, or is somebody else for a time shorter than the terms'."""
 
     hit: UUID
     decision: HitDecision
     reason: str
     reviewer: str
     note: Sealed | None = None
+    cleared_for: timedelta | None = None
 
 
 @record
@@ -431,13 +432,14 @@ class AlertRaised:
 
 @record
 class HitDecided:
-    """A compliance officer decided a hit."""
+    """A compliance officer decided a hit. `cleared_for`: for how long, when it is less than the terms say."""
 
     hit: UUID
     decision: HitDecision
     reason: str
     reviewer: str
     note: Sealed | None = None
+    cleared_for: timedelta | None = None
 
 
 @record
@@ -803,11 +805,19 @@ def _decide_hit(command: DecideHit, state: Application) -> Sequence[Event]:
         reason=command.reason,
         reviewer=command.reviewer,
         note=command.note,
+        cleared_for=_shorter(command, state),
     )
     after = evolve(state, decided)
     if command.decision is HitDecision.CONFIRMED:
         return [decided, _rejected(after, ("SANCTIONS_CONFIRMED",))]
     return [decided, *(_weighed(after) if state.undecided and state.status is not Status.VERIFIED else ())]
+
+
+def _shorter(command: DecideHit, state: Application) -> timedelta | None:
+    """The time that the officer gave, if the terms would give more."""
+    given, terms = command.cleared_for, state.terms.screening
+    shorter = command.decision is HitDecision.CLEARED and given and terms and given < terms.cleared_for
+    return given if shorter else None
 
 
 def _reopen(command: LapseClearance, state: Application) -> Sequence[Event]:

@@ -54,11 +54,17 @@ class Hit:
 class ScreeningTerms:
     """How the lists are asked. `review_from`: the probability from which on a person must look at a match.
 
-    `cleared_for`: how long "somebody else" holds before a person must look at the same match again.
+    `cleared_for`: how long "somebody else" holds before a person must look at the same match again. `lists`: the
+    only ones that are asked; None: all that are in force.
     """
 
     review_from: float
     cleared_for: timedelta = timedelta(days=365)
+    lists: tuple[str, ...] | None = None
+
+    def asks(self, name: str) -> bool:
+        """Whether the list called *name* is one of them."""
+        return self.lists is None or name in self.lists
 
 
 @record

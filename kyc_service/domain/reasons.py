@@ -89,6 +89,7 @@ REASONS: Mapping[str, Reason] = {
             "The file could not be inspected. Please send a plain copy or a picture.",
             retryable=True,
         ),
+        _open("FILE_ERASED", "We no longer have this file. Please send it again.", retryable=True),
         # The document
         _generic("IMAGE_SCREENSHOT"),
         _generic("AUTH_EDIT_SOFTWARE", tips_off=True),

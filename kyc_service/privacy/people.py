@@ -8,7 +8,7 @@ from kyc_service.application.ids import new_id
 from kyc_service.application.keys import DataClass, KeyBatch, KeyStore, Owner, StoredKey
 from kyc_service.application.ports import PersonErased
 from kyc_service.domain.application import Sealed
-from kyc_service.privacy.blobs import BlobStore, blob_context, blob_path
+from kyc_service.privacy.blobs import BlobMissing, BlobStore, blob_context, blob_path
 from kyc_service.privacy.sealing import DataKey, key_id_of
 from kyc_service.privacy.vault import Erased, SubjectErased, Vault
 
@@ -98,49 +98,57 @@ class DocumentVault:
         self._keys = keys
         self._blobs = blobs
 
-    async def put(self, tenant: str, file_id: UUID, chunks: AsyncIterator[bytes]) -> tuple[str, "FileKey"]:
+    async def put(self, owner: Owner, chunks: AsyncIterator[bytes]) -> tuple[str, "FileKey"]:
         """Store the chunks as they come; nothing stays behind when they break off.
 
         The key is stored before the bytes, so that no stored byte is ever without its key.
+
+        Raises:
+            PersonErased: the file's key of this class was destroyed.
         """
-        owner = _document(tenant, file_id)
-        key, drafted = await self._vault.draft(owner)
-        await self._keys.add(drafted)
-        path = blob_path(tenant, uuid4())
-        await self._blobs.put(path, chunks, key, blob_context(owner, file_id))
+        _, drafted = await self._vault.draft(owner)
+        key = await self._vault.adopt(await self._keys.add(drafted))
+        if isinstance(key, Erased):
+            raise PersonErased
+        path = blob_path(owner.tenant, uuid4())
+        await self._blobs.put(path, chunks, key, blob_context(owner, owner.subject))
         return path, FileKey(self._vault, owner, key)
 
-    async def get(self, tenant: str, file_id: UUID, path: str) -> AsyncIterator[bytes]:
+    async def get(self, owner: Owner, path: str) -> AsyncIterator[bytes]:
         """The content, decrypted and verified chunk by chunk.
 
         Raises:
             PersonErased: the file's key was destroyed.
         """
-        owner = _document(tenant, file_id)
         key = await self._vault.key_held(owner)
         if isinstance(key, Erased):
             raise PersonErased
-        async for chunk in self._blobs.get(path, key, blob_context(owner, file_id)):
-            yield chunk
+        try:
+            async for chunk in self._blobs.get(path, key, blob_context(owner, owner.subject)):
+                yield chunk
+        except BlobMissing:
+            if isinstance(await self._vault.key_held(owner), Erased):  # between the look at the key and at the bytes
+                raise PersonErased from None
+            raise
 
     async def discard(self, path: str) -> None:
         """Remove the bytes; once more does no harm."""
         await self._blobs.delete(path)
 
     async def erase(self, tenant: str, file_id: UUID, path: str, *, at: datetime, reason: str) -> None:
-        """Destroy the key, then the bytes that nobody can read any more."""
-        await self._keys.destroy(tenant, file_id, DataClass.DOCUMENT, at, reason)
+        """Destroy the file's keys, of whatever class, then the bytes that nobody can read any more."""
+        await self._keys.destroy(tenant, file_id, None, at, reason)
         self._vault.forget(tenant, file_id)
         await self._blobs.delete(path)
 
-    async def open(self, tenant: str, file_id: UUID, box: bytes) -> Mapping[str, object] | None:
+    async def open(self, owner: Owner, box: bytes) -> Mapping[str, object] | None:
         """What is known of the file, or None once it was erased."""
-        opened = await self._vault.open(_document(tenant, file_id), stream=file_id, entry=file_id, box=box)
+        opened = await self._vault.open(owner, stream=owner.subject, entry=owner.subject, box=box)
         return None if isinstance(opened, Erased) else opened
 
-    async def open_answer(self, tenant: str, file_id: UUID, entry: UUID, box: bytes) -> bytes | None:
-        """The answer again."""
-        opened = await self._vault.open_response(_document(tenant, file_id), box, entry)
+    async def open_answer(self, owner: Owner, entry: UUID, box: bytes) -> bytes | None:
+        """The answer again, or None when its key was destroyed."""
+        opened = await self._vault.open_response(owner, box, entry)
         return None if isinstance(opened, Erased) else opened
 
     def fingerprint(self, tenant: str, request: bytes) -> bytes:
@@ -168,7 +176,3 @@ class FileKey:
 
 def _person(tenant: str, subject: UUID) -> Owner:
     return Owner(tenant=tenant, subject=subject, data_class=DataClass.CDD)
-
-
-def _document(tenant: str, file_id: UUID) -> Owner:
-    return Owner(tenant=tenant, subject=file_id, data_class=DataClass.DOCUMENT)

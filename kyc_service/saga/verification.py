@@ -110,8 +110,8 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             return [Screen(round=number)]
         case ResubmissionRequested(round=number):
             return [Later(command=LapseResubmission(round=number), after=state.terms.resubmission)]
-        case HitDecided(hit=key, decision=HitDecision.CLEARED):
-            return _lapse(key, state)
+        case HitDecided(decision=HitDecision.CLEARED):
+            return _lapse(event, state)
         case RollbackStarted() | StepCompensated():
             step = next_to_undo(state)
             return [Undo(step=step)] if step else []
@@ -134,11 +134,13 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             return []
 
 
-def _lapse(key: UUID, state: Application) -> Sequence[Order]:
-    hit = state.clearance.hit(key) if state.clearance else None
+def _lapse(cleared: HitDecided, state: Application) -> Sequence[Order]:
+    """Somebody else, but not for ever."""
+    hit = state.clearance.hit(cleared.hit) if state.clearance else None
     if hit is None or state.terms.screening is None:
         return []
-    return [Later(command=LapseClearance(hit=key, reopened=hit.reopened), after=state.terms.screening.cleared_for)]
+    lapse = LapseClearance(hit=hit.id, reopened=hit.reopened)
+    return [Later(command=lapse, after=cleared.cleared_for or state.terms.screening.cleared_for)]
 
 
 def _forgotten(state: Application) -> Sequence[Order]:

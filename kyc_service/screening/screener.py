@@ -1,11 +1,12 @@
 """The lists in force, asked by the engine: what the saga and the API mean when they speak of a screener."""
 
 import asyncio
+import time
 from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 
 from kyc_service.application.ports import Clock, Identity, Possible, Screened, ScreeningUnavailable
-from kyc_service.domain.clearance import Basis, ListVersion
+from kyc_service.domain.clearance import Basis, ListVersion, ScreeningTerms
 from kyc_service.domain.record import record
 from kyc_service.screening.engine import ENGINE_VERSION, Match, screen
 from kyc_service.screening.entries import Birth, Identifier, Kind
@@ -29,7 +30,8 @@ class ListScreener:
     """Keeps the promises of `ports.Screener`.
 
     *digest* turns the facts of a match into something that tells them from others and nothing else (a keyed hash);
-    *alpha_2* gives the ISO 3166-1 alpha-2 code of a country as a document writes it.
+    *alpha_2* gives the ISO 3166-1 alpha-2 code of a country as a document writes it; *screened* hears how many seconds
+    it took to ask every list about one person.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class ListScreener:
         digest: Callable[[bytes], bytes],
         alpha_2: Callable[[str], str | None],
         clock: Clock,
+        screened: Callable[[float], None] = lambda _: None,
     ) -> None:
+        self._told = screened
         self._lists = lists
         self._digest = digest
         self._alpha_2 = alpha_2
@@ -47,15 +51,20 @@ class ListScreener:
         self._edition: Edition | None = None
         self._loading = asyncio.Lock()
 
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
-        """Every entry that matches one of the *identities* of one person with at least that probability.
+    async def screen(self, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
+        """Every entry that matches one of the *identities* of one person, by the lists and the probability of *terms*.
 
         Raises:
             ScreeningUnavailable: a list is missing or stale.
         """
         await self.demand()
         edition = await self.edition()
-        return await asyncio.to_thread(self._screened, edition, identities, review_from)
+        if not {one.source for one in edition.in_force.lists}.issuperset(terms.lists or ()):
+            raise ScreeningUnavailable
+        started = time.perf_counter()
+        found = await asyncio.to_thread(self._screened, edition, identities, terms)
+        self._told(time.perf_counter() - started)
+        return found
 
     async def demand(self) -> None:
         """Return if the lists may clear somebody.
@@ -100,10 +109,12 @@ class ListScreener:
         await asyncio.to_thread(built.save, path)
         return await asyncio.to_thread(Index.open, path)
 
-    def _screened(self, edition: Edition, identities: Sequence[Identity], review_from: float) -> Screened:
+    def _screened(self, edition: Edition, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
         best: dict[str, tuple[Identity, Match]] = {}
         for identity in identities:
-            for match in screen(edition.index, self.query(identity), threshold=review_from):
+            for match in screen(edition.index, self.query(identity), threshold=terms.review_from):
+                if not terms.asks(match.list_id):
+                    continue
                 known = best.get(match.entry_id)
                 if known is None or match.probability > known[1].probability:
                     best[match.entry_id] = (identity, match)
@@ -111,8 +122,12 @@ class ListScreener:
         return Screened(
             basis=Basis(
                 engine=ENGINE_VERSION,
-                lists=tuple(ListVersion(list=one.source, version=str(one.version)) for one in edition.in_force.lists),
-                review_from=review_from,
+                lists=tuple(
+                    ListVersion(list=one.source, version=str(one.version))
+                    for one in edition.in_force.lists
+                    if terms.asks(one.source)
+                ),
+                review_from=terms.review_from,
             ),
             possible=tuple(self._possible(identity, match) for identity, match in ranked),
         )

@@ -8,11 +8,11 @@ most one person.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -54,7 +54,10 @@ from kyc_service.screening.screener import Edition, ListScreener
 
 log = structlog.get_logger("kyc.watch")
 
+T = TypeVar("T")
+
 PAGE = 1000  # people of one look at the database
+CROWD = 50_000  # people of one index in memory
 FEW = 25  # people who are screened in full sooner than an index of them is made
 WIDE = 0.04  # a changed entry finds people down to here, below every threshold; the full screening decides
 
@@ -74,10 +77,18 @@ class People(Watched, Protocol):
 class Campaigns(Rounds, Protocol):
     """The campaigns, also for everybody whom a delta does not touch."""
 
+    def turn(self) -> AbstractAsyncContextManager[bool]:
+        """Whether it is this process's turn to screen everybody, for as long as the context is entered."""
+        ...
+
     async def record_rest(
         self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[UUID], at: datetime
     ) -> int:
         """Say of those who were screened against *since*, without *touched*, that nothing changed; 0: it is done."""
+        ...
+
+    async def had_hits(self, tenant: str, people: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of *people* for whom the last screening found anything."""
         ...
 
     async def outcomes(self, tenant: str, application: UUID, limit: int = 1) -> Sequence[Outcome]:
@@ -105,11 +116,15 @@ class Difference:
 
 @record
 class Rehearsal:
-    """What a round would come to: with which engine and versions, for how many people, and every difference."""
+    """What a round would come to: with which engine and versions, for how many people, and every difference.
+
+    `failed`: people who could not be examined by a fault that is theirs alone.
+    """
 
     engine: str
     lists: Mapping[str, int]
     examined: int
+    failed: int
     differences: tuple[Difference, ...]
 
 
@@ -124,17 +139,22 @@ class Seen:
 
 @record
 class Round:
-    """What a round came to: how many people were screened, how many were told to be unchanged, how many alerts."""
+    """What a round came to: how many people were screened, how many were told to be unchanged, how many alerts.
+
+    `failed`: people who could not be screened by a fault that is theirs alone; they are tried again in the next round.
+    """
 
     screened: int = 0
     unchanged: int = 0
     alerts: int = 0
+    failed: int = 0
 
     def __add__(self, other: "Round") -> "Round":
         return Round(
             screened=self.screened + other.screened,
             unchanged=self.unchanged + other.unchanged,
             alerts=self.alerts + other.alerts,
+            failed=self.failed + other.failed,
         )
 
 
@@ -144,7 +164,10 @@ def _ignored(people: int) -> None:
 
 
 class Watch:
-    """Screens everybody who is watched; any number of processes may, and each does what the others have not done."""
+    """Screens everybody who is watched; any number of processes may run, and one of them at a time has its turn.
+
+    *counted* hears of each person, or of many who are unchanged.
+    """
 
     def __init__(
         self,
@@ -158,7 +181,9 @@ class Watch:
         terms: Callable[[str], ScreeningTerms],
         pace: Pace,
         clock: Clock,
+        counted: Callable[[Round], None] = lambda _: None,
     ) -> None:
+        self._counted = counted
         self._people = people
         self._campaigns = campaigns
         self._store = store
@@ -174,18 +199,30 @@ class Watch:
         checked: date | None = None
         while True:
             try:
-                done = await self.round()
-                if (today := self._clock().date()) != checked:
-                    await self.check(today.isoformat(), self._pace.sample)
-                    checked = today
-                if done != Round():
-                    log.info("watched", screened=done.screened, unchanged=done.unchanged, alerts=done.alerts)
+                async with self.turn() as ours:
+                    if ours:
+                        checked = await self._watch(checked)
             except (ScreeningUnavailable, StoreUnavailable) as error:
                 log.warning("watch_waits", why=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - the one place that must outlive anything
                 # Only the kind of the error: its text and its traceback may hold personal data.
                 log.error("watch_failed", error=type(error).__name__)  # noqa: TRY400
             await asyncio.sleep(self._pace.pause)
+
+    def turn(self) -> AbstractAsyncContextManager[bool]:
+        """Whether it is this process's turn: two at a time do no harm, and the same work twice."""
+        return self._campaigns.turn()
+
+    async def _watch(self, checked: date | None) -> date:
+        """A round, and the check of the day unless that day was *checked*; the day that is checked by now."""
+        done = await self.round()
+        if (today := self._clock().date()) != checked:
+            await self.check(today.isoformat(), self._pace.sample)
+        if done != Round():
+            log.info(
+                "watched", screened=done.screened, unchanged=done.unchanged, alerts=done.alerts, failed=done.failed
+            )
+        return today
 
     async def round(self, progress: Callable[[int], None] = _ignored) -> Round:
         """Bring everybody up to date with what is in force; *progress* hears of so many people more.
@@ -210,7 +247,7 @@ class Watch:
         """
         await self._screener.demand()
         edition = await self._screener.edition()
-        examined = 0
+        examined = failed = 0
         differences: list[Difference] = []
         for tenant in await self._people.tenants():
             campaign = self._campaign(tenant, edition, Occasion.DELTA)
@@ -218,17 +255,22 @@ class Watch:
                 progress(1)
                 if plan(person, campaign.lists, campaign.engine) == Nothing():
                     continue
-                if seen := await self._seen(person):
-                    examined += 1
-                    differences += await self._differences(person, seen)
+                found = await _alone(person, self._differences(person))
+                examined += found is not None
+                failed += found is None
+                differences += found or ()
         return Rehearsal(
             engine=ENGINE_VERSION,
             lists={one.source: one.version for one in edition.in_force.lists},
             examined=examined,
+            failed=failed,
             differences=tuple(differences),
         )
 
-    async def _differences(self, person: Enrolment, seen: Seen) -> Sequence[Difference]:
+    async def _differences(self, person: Enrolment) -> Sequence[Difference]:
+        seen = await self._seen(person)
+        if seen is None:
+            return ()
         ever = seen.snapshot.state.clearance.hits if seen.snapshot.state.clearance else ()
         changes = compare(ever, await self._last(person, ever), hits_of(person.application, seen.screened))
         return [
@@ -279,6 +321,7 @@ class Watch:
         left_out = [person.application for person in touched]
         count = 0
         while batch := await self._campaigns.record_rest(campaign, since, left_out, self._clock()):
+            self._counted(Round(unchanged=batch))
             count += batch
         return Round(unchanged=count)
 
@@ -293,8 +336,9 @@ class Watch:
         return await self._campaigns.open(self._campaign(tenant, edition, occasion, round_))
 
     def _campaign(self, tenant: str, edition: Edition, occasion: Occasion, round_: str = "") -> Campaign:
-        lists = {one.source: one.version for one in edition.in_force.lists}
-        engine = manner(ENGINE_VERSION, self._terms(tenant).review_from)
+        terms = self._terms(tenant)
+        lists = {one.source: one.version for one in edition.in_force.lists if terms.asks(one.source)}
+        engine = manner(ENGINE_VERSION, terms.review_from)
         return Campaign(
             id=campaign_id(tenant, occasion, engine=engine, lists=lists, round_=round_),
             tenant=tenant,
@@ -312,31 +356,37 @@ class Watch:
         for source, version in since.items():
             if source in campaign.lists:
                 changed += (await self._lists.changes(source, version, campaign.lists[source])).to_screen()
-        found = await self._found_by(changed, campaign.tenant, people, edition)
-        # Whoever had a hit is looked at again: its entry may have changed, or be gone.
-        touched = [person for person in people if person.application in found or await self._had_hits(person)]
+        again: set[UUID] = set()
+        for start in range(0, len(people), CROWD):
+            again |= await self._found_by(changed, campaign.tenant, people[start : start + CROWD], edition)
+        for start in range(0, len(people), PAGE):
+            # Whoever had a hit is looked at again: its entry may have changed, or be gone.
+            page = [person.application for person in people[start : start + PAGE]]
+            again |= await self._campaigns.had_hits(campaign.tenant, page)
+        touched = [person for person in people if person.application in again]
         done = Round()
         for person in touched:
             done += await self._screen(campaign, person)
         return done + await self._unchanged(campaign, people[0].lists or {}, touched)
 
-    async def _had_hits(self, person: Enrolment) -> bool:
-        return any(outcome.count for outcome in await self._campaigns.outcomes(person.tenant, person.application))
-
     async def _found_by(
         self, changed: Sequence[Entry], tenant: str, people: Sequence[Enrolment], edition: Edition
-    ) -> frozenset[UUID]:
+    ) -> set[UUID]:
         """Whom the *changed* entries may mean."""
         if not changed:
-            return frozenset()
+            return set()
+        unreadable: set[UUID] = set()  # they are screened in full, which tells that they cannot be
         entries: list[Entry] = []
         for start in range(0, len(people), PAGE):
             page = people[start : start + PAGE]
             sealed = await self._people.identities(tenant, page)
+            await self._vault.prefetch(tenant, list(sealed.values()))
             for person in page:
-                identities = await self._opened(person, sealed.get(person.application))
-                entries += [self._as_entry(person, identity) for identity in identities]
-        return await asyncio.to_thread(_found, entries, changed, edition.index)
+                identities = await _alone(person, self._opened(person, sealed.get(person.application)))
+                if identities is None:
+                    unreadable.add(person.application)
+                entries += [self._as_entry(person, identity) for identity in identities or ()]
+        return unreadable | await asyncio.to_thread(_found, entries, changed, edition.index)
 
     def _as_entry(self, person: Enrolment, identity: Identity) -> Entry:
         query = self._screener.query(identity)
@@ -366,11 +416,16 @@ class Watch:
         identities = await self._opened(person, sealed.get(person.application))
         if snapshot is None or not identities or snapshot.state.status is not Status.VERIFIED:
             return None
-        screened = await self._screener.screen(identities, self._terms(person.tenant).review_from)
+        screened = await self._screener.screen(identities, self._terms(person.tenant))
         return Seen(snapshot=snapshot, identities=identities, screened=screened)
 
     async def _screen(self, campaign: Campaign, person: Enrolment) -> Round:
         """Ask every list about one person, raise what is new, and record what was found."""
+        done = await _alone(person, self._screened(campaign, person)) or Round(failed=1)
+        self._counted(done)
+        return done
+
+    async def _screened(self, campaign: Campaign, person: Enrolment) -> Round:
         seen = await self._seen(person)
         if seen is None:
             await self._people.end(person.tenant, person.application, self._clock())
@@ -417,6 +472,18 @@ class Watch:
             at=self._clock(),
             hits=sealed,
         )
+
+
+async def _alone(person: Enrolment, work: Awaitable[T]) -> T | None:
+    """What came of *work* for one person; None after a fault of theirs alone, which must not hold up all others."""
+    try:
+        return await work
+    except (ScreeningUnavailable, StoreUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others are to be screened
+        # Only the kind of the error: its text and its traceback may hold personal data.
+        log.error("not_screened", application=str(person.application), error=type(error).__name__)  # noqa: TRY400
+        return None
 
 
 def _step(known: set[UUID], found: set[UUID], *, first: bool) -> Step:

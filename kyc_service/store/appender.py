@@ -46,9 +46,10 @@ Waiting: TypeAlias = tuple[Change, "asyncio.Future[None]"]
 class Appender:
     """Commits changes for any number of callers at once."""
 
-    def __init__(self, database: Database, grown: Callable[[], None]) -> None:
+    def __init__(self, database: Database, grown: Callable[[], None], kept: Callable[[Sequence[Change]], None]) -> None:
         self._database = database
         self._grown = grown
+        self._kept = kept
         self._waiting: list[Waiting] = []
         self._flights: set[asyncio.Task[None]] = set()
         self._flying = 0  # counted by the flights themselves: a task is done a moment after it looked for more
@@ -106,6 +107,7 @@ class Appender:
         else:
             self._grown()
             _settle(flock, None)
+            self._kept([change for change, _ in flock])
         return True
 
 

@@ -78,11 +78,19 @@ class Page:
 
 
 class Applications:
-    """Keeps the promises of `application.ports.Store`, and answers the lists; *grown* is called after each commit."""
+    """Keeps the promises of `application.ports.Store`, and answers the lists.
 
-    def __init__(self, database: Database, grown: Callable[[], None] = lambda: None) -> None:
+    After each commit *grown* is called, and *kept* with what was committed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        grown: Callable[[], None] = lambda: None,
+        kept: Callable[[Sequence[Change]], None] = lambda _: None,
+    ) -> None:
         self._database = database
-        self._appender = Appender(database, grown)
+        self._appender = Appender(database, grown, kept)
         self._loading = Gathering(self._loaded)
         self._preparing = Gathering(self._prepared)
 

@@ -4,12 +4,13 @@ from datetime import datetime
 from uuid import UUID
 
 from kyc_service.application.files import FileRow
+from kyc_service.application.keys import DataClass
 from kyc_service.application.ports import Answered, AnsweredBefore, Remembered
 from kyc_service.store.database import Database
 
 ADD = """
-    insert into files (tenant, id, client, media_type, size, path, sealed, created_at)
-    values (%s, %s, %s, %s, %s, %s, %s, %s)
+    insert into files (tenant, id, client, media_type, size, path, sealed, created_at, class)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 ANSWERED = """
     insert into idempotency as known (tenant, client, key, fingerprint, subject, entry, response, expires_at)
@@ -19,7 +20,21 @@ ANSWERED = """
           response = excluded.response, expires_at = excluded.expires_at
       where known.expires_at < %s
 """
-GET = "select id, client, media_type, size, path, sealed, created_at from files where tenant = %s and id = %s"
+GET = """
+    select id, client, media_type, size, path, sealed, created_at, class from files where tenant = %s and id = %s
+"""
+# The row moves with the key that opened it, or stays with it.
+MOVE = """
+    with destroyed as (
+      update keys set wrapped = null, destroyed_at = %(at)s, destroy_reason = %(reason)s
+      where tenant = %(tenant)s and subject = %(id)s and class = %(former)s and wrapped is not null
+        and exists (select from files where tenant = %(tenant)s and id = %(id)s and path = %(left)s)
+      returning id
+    )
+    update files set path = %(path)s, sealed = %(sealed)s, class = %(class)s
+    from destroyed
+    where files.tenant = %(tenant)s and files.id = %(id)s and files.path = %(left)s
+"""
 REMEMBERED = """
     select fingerprint, subject, entry, response from idempotency
     where tenant = %s and client = %s and key = %s and expires_at > %s
@@ -44,11 +59,8 @@ class FileRows:
                 )
                 if not (await connection.execute(ANSWERED, values)).rowcount:
                     raise AnsweredBefore
-            await connection.execute(
-                ADD,
-                (tenant, row.id, row.client, row.media_type, row.size, row.path, row.sealed, row.created_at),
-                prepare=True,
-            )
+            stored = (tenant, row.id, row.client, row.media_type, row.size, row.path, row.sealed, row.created_at)
+            await connection.execute(ADD, (*stored, row.data_class.value), prepare=True)
 
     async def get(self, tenant: str, file_id: UUID) -> FileRow | None:
         """The row, if this tenant has it."""
@@ -57,7 +69,7 @@ class FileRows:
             row = await cursor.fetchone()
         if row is None:
             return None
-        identity, client, media_type, size, path, sealed, created_at = row
+        identity, client, media_type, size, path, sealed, created_at, data_class = row
         return FileRow(
             id=identity,
             client=client,
@@ -66,7 +78,24 @@ class FileRows:
             path=path,
             sealed=sealed,
             created_at=created_at,
+            data_class=DataClass(data_class),
         )
+
+    async def move(self, tenant: str, former: FileRow, now: FileRow, *, at: datetime, reason: str) -> bool:
+        """Put *now* in the place of *former* and destroy the key of its former class, both or neither."""
+        given = {
+            "tenant": tenant,
+            "id": former.id,
+            "former": former.data_class.value,
+            "left": former.path,
+            "class": now.data_class.value,
+            "path": now.path,
+            "sealed": now.sealed,
+            "at": at,
+            "reason": reason,
+        }
+        async with self._database.of(tenant) as connection:
+            return bool((await connection.execute(MOVE, given)).rowcount)
 
     async def remembered(self, tenant: str, client: str, key: str, now: datetime) -> Remembered | None:
         """The answer that an upload with this idempotency key got, while it is kept."""

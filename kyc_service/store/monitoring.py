@@ -4,7 +4,8 @@ Whatever is done twice is done once: a campaign has an id that derives from what
 outcome in a campaign. So a worker that is killed is followed by another one that goes on where it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -117,6 +118,18 @@ RECORD_REST = """
     )
     select count(*) from kept
 """
+TURN = "select pg_try_advisory_lock(hashtextextended('kyc watch', 0))"
+HAD_HITS = """
+    select e.application
+    from unnest(%s::uuid[]) as e (application)
+    join lateral (
+      select o.count
+      from outcomes o
+      where o.tenant = %s and o.application = e.application
+      order by o.at desc
+      limit 1
+    ) last on last.count > 0
+"""
 LAST = """
     select o.application, o.campaign, o.step, o.band, o.count, o.facts, o.at, o.sealed_entry, o.sealed
     from outcomes o
@@ -183,6 +196,13 @@ class Campaigns:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Whether it is this process's turn to screen everybody: one at a time, and another one when it dies."""
+        async with self._database.system() as connection:
+            row = await (await connection.execute(TURN)).fetchone()
+            yield bool(row and row[0])  # the server frees the lock with the connection
+
     async def open(self, campaign: Campaign) -> Campaign:
         """Begin a campaign, or find the one that was begun."""
         key = (campaign.tenant, campaign.id)
@@ -241,6 +261,12 @@ class Campaigns:
         async with self._database.of(campaign.tenant) as connection:
             ((count,),) = await (await connection.execute(RECORD_REST, asked)).fetchall()
         return int(count)
+
+    async def had_hits(self, tenant: str, people: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of *people* for whom the last screening found anything."""
+        async with self._database.of(tenant) as connection:
+            rows = await (await connection.execute(HAD_HITS, (list(people), tenant))).fetchall()
+        return frozenset(application for (application,) in rows)
 
     async def outcomes(self, tenant: str, application: UUID, limit: int = 1) -> Sequence[Outcome]:
         """What was found for a person, latest first."""

@@ -1,5 +1,6 @@
 """What is over and whose time has passed is removed, a small batch at a time; the log itself is never touched."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from kyc_service.domain.record import record
@@ -36,9 +37,12 @@ class Retention:
 
 
 class Upkeep:
-    """Keeps the promises of `application.ports.Housekeeping`."""
+    """Keeps the promises of `application.ports.Housekeeping`; *removed* hears of every batch."""
 
-    def __init__(self, database: Database, retention: Retention) -> None:
+    def __init__(
+        self, database: Database, retention: Retention, removed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._removed = removed
         self._database = database
         self._retention = retention
 
@@ -48,4 +52,6 @@ class Upkeep:
         async with self._database.system() as connection:
             answers = await connection.execute(ANSWERS, (at, batch))
             orders = await connection.execute(ORDERS, (at - self._retention.orders, batch))
-        return answers.rowcount + orders.rowcount
+        rows = answers.rowcount + orders.rowcount
+        self._removed(rows)
+        return rows

@@ -104,7 +104,7 @@ class Builtin:
         )
         declared = declared_by(request.subject)
         said = licences.Said(name=declared.name, birth_date=declared.birth_date)
-        codes = licences.compared(seen.reading, [one.reading for one in beside], said, today)
+        codes = licences.compared(seen.reading, [one.reading for one in beside], said, today, request.doc_type)
         return Result(
             vendor=self.name,
             version=VERSION,
@@ -138,8 +138,9 @@ def _fields(request: Request, reading: Reading) -> tuple[Field, ...]:
     """The data of the zone, or where there is none those of the barcode; a selfie has no data."""
     if request.doc_type == SELFIE:
         return ()
-    barcode = licences.scanned(reading)
-    return fields(reading, request.today.date()) or (licences.fields(barcode) if barcode else ())
+    zone = reading.zone is not None and reading.zone.holds
+    barcode = None if zone else licences.scanned(reading)
+    return (*fields(reading, request.today.date()), *(licences.fields(barcode) if barcode else ()))
 
 
 NOT_INSTALLED = Finding(

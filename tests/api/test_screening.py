@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import uuid4
 
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 
@@ -65,6 +67,21 @@ def test_a_cleared_hit_lets_the_application_go_on(working: TestClient, form: For
     assert (again.content, again.headers["idempotent-replayed"]) == (decided.content, "true")
     contrary = working.post(f"{where}/hits/{hit['id']}/decision", json=CONFIRMED)
     assert (contrary.status_code, contrary.json()["code"]) == (409, "hit_decided")
+
+
+def test_an_officer_says_for_how_long_a_hit_is_cleared(working: TestClient, form: Form, dsn: str) -> None:
+    where, hit = held(working, form)
+    decision = f"{where}/hits/{hit['id']}/decision"
+    for wrong in ({**CONFIRMED, "cleared_for_days": 30}, {**CLEARED, "cleared_for_days": 0}):
+        refused = working.post(decision, json=wrong)
+        assert refused.status_code == 422
+        assert [fault["pointer"] for fault in refused.json()["errors"]] == ["#/cleared_for_days"]
+    assert working.post(decision, json={**CLEARED, "cleared_for_days": 30}).status_code == 200
+    with psycopg.connect(dsn) as connection:
+        due = connection.execute("select due_at - created_at from orders where kind = 'LapseClearance'").fetchone()
+    assert due == (timedelta(days=30),)
+    (told,) = [one for one in working.get(f"{where}/history").json()["data"] if one["type"] == "HitDecided"]
+    assert told["data"]["cleared_for"] == "P30D"
 
 
 def test_a_confirmed_hit_rejects_and_the_world_learns_no_reason(working: TestClient, form: Form) -> None:

@@ -21,7 +21,7 @@ from kyc_service.domain.application import (
     ReviewDecision,
     Status,
 )
-from kyc_service.domain.clearance import Basis, HitDecision, ListVersion
+from kyc_service.domain.clearance import Basis, HitDecision, ListVersion, ScreeningTerms
 from kyc_service.messaging.translation import confide
 from kyc_service.settings import Settings
 from kyc_service.store.keys import Keys
@@ -40,6 +40,7 @@ class Lists:
         self.wanted: dict[str, Possible] = {}
         self.missing = False
         self.asked: list[Sequence[Identity]] = []
+        self.terms: list[ScreeningTerms] = []
         self.asked_often = asyncio.Event()
 
     def name(self, name: str, entry: str = "sdn:1", facts: str = "f") -> None:
@@ -50,13 +51,13 @@ class Lists:
     def fingerprint(self, identities: Sequence[Identity]) -> bytes:
         return b"facts"
 
-    async def screen(self, identities: Sequence[Identity], review_from: float) -> Screened:
+    async def screen(self, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
         self.asked.append(identities)
+        self.terms.append(terms)
         if len(self.asked) > 5:
             self.asked_often.set()
         if self.missing:
             raise ScreeningUnavailable
-        assert review_from == 0.5
         found = [self.wanted[one.name] for one in identities if one.name in self.wanted]
         return Screened(basis=BASIS, possible=tuple(found))
 
@@ -97,6 +98,20 @@ async def test_a_person_is_asked_about_by_document_and_declaration_and_verified_
     ]
     events = [one.event for one in await app.applications.history("sandbox", application)]
     assert [one.screening for one in events if isinstance(one, ApplicationVerified)] == [BASIS]
+
+
+async def test_the_lists_are_asked_on_the_terms_of_the_submission(
+    settings: Settings, lists: Lists, caller: Caller
+) -> None:
+    own = settings.model_copy(update={"screening_review_from_tenants": {"sandbox": 0.3}})
+    async with build(own, screener=lists) as before:
+        document = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
+        submission = Submission(user_id=uuid4(), email="anna@example.com", documents=(document,), applicant=PERSON)
+        view = await before.desk.submit(caller, submission)
+        assert isinstance(view, View)
+    async with build(settings, screener=lists) as after:
+        assert await worked_off(after, view.snapshot.id) == (Status.VERIFIED, None)
+    assert [terms.review_from for terms in lists.terms] == [0.3]
 
 
 async def test_a_possible_hit_awaits_a_decision_and_the_log_holds_no_name(

@@ -1,8 +1,9 @@
 """What every command has in common: help that helps, and one line for what can be foreseen to go wrong."""
 
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -111,3 +112,14 @@ def test_a_fault_of_our_own_keeps_its_traceback(kyc: Kyc, monkeypatch: pytest.Mo
     monkeypatch.setitem(COMMANDS, "broken", ("main:nowhere", "Is not there."))
     result = kyc("broken")
     assert isinstance(result.exception, AttributeError)
+
+
+@pytest.mark.parametrize("command", [("worker",), ("relay",), ("inbox",), ("serve", "--port", "0")], ids=" ".join)
+def test_a_port_for_metrics_that_somebody_has_is_one_line(kyc: Kyc, command: Sequence[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = kyc(*command, KYC_METRICS_PORT=str(port))
+    assert (result.exit_code, result.stdout) == (1, "")
+    said = [line for line in result.stderr.splitlines() if line.startswith("kyc: ")]
+    assert said == [f"kyc: Port {port} of 127.0.0.1 cannot be served for metrics: Address already in use."]
+    assert "Traceback" not in result.stderr

@@ -33,6 +33,16 @@ def test_a_setting_is_shown_as_one_would_write_it(kyc: Kyc) -> None:
     assert "KYC_DOCUMENT_ROUTE" in kyc("config").stdout
 
 
+def test_settings_of_tenants_are_shown_as_one_would_write_them(kyc: Kyc) -> None:
+    given = {
+        "KYC_SCREENING_REVIEW_FROM_TENANTS": "b=0.4,a=0.6",
+        "KYC_WATCHLISTS_TENANTS": "a=un_sc+us_ofac_sdn,b=un_sc",
+    }
+    rows = {row["name"]: row for row in json.loads(kyc("config", "-o", "json", **given).stdout)}
+    assert {name: rows[name]["value"] for name in given} == given
+    assert {rows[name]["default"] for name in given} == {""}
+
+
 def test_no_secret_is_listed(kyc: Kyc) -> None:
     given = {
         "KYC_VENDOR_API_KEY": "hunter2",
@@ -73,10 +83,42 @@ def test_a_developers_machine_is_well_but_for_the_tokens(kyc: Kyc) -> None:
     assert {what for what, (state, *_) in found.items() if state != "ok"} == {"tokens"}
     assert set(found) == {
         *("python", "settings", "engine", "key file", "port"),
-        *("database", "migrations", "orders", "brokers", "documents", "scanner", "tokens"),
+        *("database", "migrations", "orders", "brokers", "lists", "documents", "scanner", "tokens"),
     }
     assert result.exit_code == 3
     assert "→ set KYC_JWT_PUBLIC_KEY_URL" in kyc("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("hours", "state", "why", "cure"),
+    [
+        (1, "ok", "mine version 1, 3 entries, confirmed 1 hours ago", ""),
+        (40, "warn", "mine version 1, 3 entries, confirmed 40 hours ago", "kyc lists sync, once a day at least"),
+        (
+            *(73, "fail", "The list mine was last confirmed 73 hours ago."),
+            "kyc lists sync; until then nobody is verified",
+        ),
+    ],
+)
+def test_the_age_of_the_lists_is_looked_at(
+    kyc: Kyc, dsn: str, tmp_path: Path, hours: int, state: str, why: str, cure: str
+) -> None:
+    listed = tmp_path / "mine.jsonl"
+    names = [{"id": f"m:{number}", "schema": "Person", "names": [{"v": f"Somebody {number}"}]} for number in range(3)]
+    listed.write_text("\n".join(map(json.dumps, names)))
+    assert kyc("lists", "import", "mine", str(listed)).exit_code == 0
+    with psycopg.connect(dsn) as connection:
+        connection.execute("update watchlists set confirmed_at = now() - %s * interval '1 hour'", (hours,))
+    result = kyc("doctor", "-o", "json", KYC_WATCHLISTS="mine=https://lists.example/mine.jsonl")
+    assert findings(result)["lists"] == (state, why, cure)
+    assert result.exit_code == (1 if state == "fail" else 3)
+
+
+def test_a_list_that_is_not_there_is_a_failure(kyc: Kyc) -> None:
+    result = kyc("doctor", "-o", "json", KYC_WATCHLISTS="un_sc")
+    state, why, _ = findings(result)["lists"]
+    assert (result.exit_code, state) == (1, "fail")
+    assert why.startswith("No sanctions list is in force")
 
 
 def test_looking_leaves_nothing_behind(kyc: Kyc, dsn: str, tmp_path: Path) -> None:
@@ -143,7 +185,7 @@ def test_a_database_that_was_not_migrated_is_a_failure_in_production(
         "kyc: The database has none of our tables yet: run `kyc migrate`.\n",
     )
     assert (before["migrations"][0], before["migrations"][2]) == ("fail", "kyc migrate")
-    assert {state for state, *_ in after.values()} <= {"ok", "warn"}
+    assert {what for what, (state, *_) in after.items() if state == "fail"} == {"lists"}, "none was ever synced"
     assert after["tokens"][0] == "ok"
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import date
+from io import BytesIO
 
 import numpy as np
 import zxingcpp
 from PIL import Image, ImageDraw, ImageFont
 
 from kyc_service.documents.images import Pixels
+from kyc_service.documents.specimen import draw_selfie
 
 PERSON = {"family": "SAMPLE", "first": "ALEXANDRA", "middle": "QUINN"}
 
@@ -63,6 +65,24 @@ def _names(version: int) -> dict[str, str | None]:
         "DDF": "N",
         "DDG": "T",
     }
+
+
+def front_drawn(*lines: str) -> bytes:
+    """The front of a card with the portrait of nobody and lines of print, as a JPEG picture."""
+    card = Image.new("RGB", (1400, 880), (238, 238, 232))
+    with Image.open(BytesIO(draw_selfie())) as portrait:
+        card.paste(portrait.resize((540, 720)), (0, 100))
+    pen, font = ImageDraw.Draw(card), ImageFont.load_default(44)
+    for index, line in enumerate(lines):
+        pen.text((540, 120 + 100 * index), line, font=font, fill=(20, 20, 20))
+    return encoded(np.ascontiguousarray(np.asarray(card)[:, :, ::-1]))
+
+
+def encoded(pixels: Pixels) -> bytes:
+    """*pixels* as a JPEG picture."""
+    out = BytesIO()
+    Image.fromarray(pixels[:, :, ::-1]).save(out, "JPEG", quality=90)
+    return out.getvalue()
 
 
 def drawn(text: str, *lines: str, kind: str = "PDF417", aslant: float = 0) -> Pixels:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from kyc_service.documents.aamva import NotAamva, parse
 from kyc_service.documents.barcodes import find
+from kyc_service.documents.checks import Announced, Beside, Declared, examine
 from kyc_service.documents.licences import Said, compared, fields, scanned
-from kyc_service.documents.readings import Barcode, Reading, Text
+from kyc_service.documents.readings import Barcode, Face, Reading, Text
 from kyc_service.documents.transliteration import Name
 from kyc_service.domain.findings import Finding, Outcome, Verdict, judge, reasons_of
 from tests.documents.aamva_writer import drawn, written
@@ -149,6 +150,106 @@ def test_what_does_not_agree_is_for_a_reviewer(
     found = compared(reading_of(text, *lines), (), said, TODAY)
     assert reasons_of(found) == reasons
     assert judge(found) is (Verdict.REVIEW if reasons else Verdict.CLEAR)
+
+
+FACE = Face(corners=CORNERS, likely=1.0, share=0.03, height=200)
+BACK = reading_of(written(10))
+US_LICENCE = Announced(doc_type="DRIVING_LICENCE", issued_country="US")
+
+
+def front_of(*lines: str) -> Reading:
+    return replace(reading_of("", *lines), barcodes=(), faces=(FACE,), sharpness=400, lines_of_text=len(lines))
+
+
+def front_with(old: str, new: str) -> Reading:
+    return front_of(*(line.replace(old, new) for line in FRONT))
+
+
+def judged(
+    page: Reading, *others: Reading, said: Said = SAID, announced: Announced = US_LICENCE
+) -> tuple[Verdict, tuple[str, ...]]:
+    """What comes of one page of a licence beside others."""
+    declared = Declared(name=said.name, birth_date=said.birth_date)
+    found = (
+        *examine(replace(page, sharpness=400), declared, announced, TODAY, Beside(pages=others)),
+        *compared(page, others, said, TODAY, announced.doc_type),
+    )
+    return judge(found), reasons_of(found)
+
+
+def test_the_two_sides_of_a_licence_without_a_zone_are_clear_together() -> None:
+    assert judged(front_of(*FRONT), BACK) == judged(BACK, front_of(*FRONT)) == (Verdict.CLEAR, ())
+
+
+def test_either_side_alone_is_for_a_reviewer() -> None:
+    assert judged(front_of(*FRONT)) == (Verdict.REVIEW, ("DOC_TYPE_UNSUPPORTED",))
+    assert judged(BACK) == (Verdict.REVIEW, ("IMAGE_WRONG_SIDE", "DOC_PORTRAIT_NOT_FOUND"))
+
+
+def test_a_back_that_repeats_itself_is_no_front() -> None:
+    back = reading_of(written(10), *FRONT)
+    assert judged(back)[0] is Verdict.REVIEW
+    assert judged(back, front_of("DRIVER LICENSE")) == (Verdict.REVIEW, ("BARCODE_INCONSISTENT",))
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        front_with("S12345678", "S12345679"),
+        front_with("S12345678", ""),
+        front_with("SAMPLE", "EXAMPLE"),
+        front_with("ALEXANDRA", "PATRICIA"),
+        front_with("DOB 03/07/1990", "DOB 03/07/1996"),
+        front_with("DOB 03/07/1990", "DOB 07/03/1990"),
+        front_with("EXP 03/07/2031", "EXP 03/07/2036"),
+        front_of("DRIVER LICENSE"),
+    ],
+)
+@pytest.mark.parametrize("front_first", [True, False])
+def test_a_front_that_says_anything_else_than_the_barcode_is_for_a_reviewer(front: Reading, front_first: bool) -> None:
+    pages = (front, BACK) if front_first else (BACK, front)
+    verdict, reasons = judged(*pages)
+    assert (verdict, set(reasons)) == (Verdict.REVIEW, {"BARCODE_INCONSISTENT"})
+
+
+@pytest.mark.parametrize("element", ["DBB", "DBA", "DCS", "DAC"])
+def test_a_barcode_that_leaves_out_what_the_standard_wants_is_for_a_reviewer(element: str) -> None:
+    assert judged(front_of(*FRONT), reading_of(written(10, changed={element: None})))[0] is Verdict.REVIEW
+
+
+def test_the_barcodes_of_two_licences_are_for_a_reviewer() -> None:
+    other = reading_of(written(10, changed={"DAQ": "S87654321"}))
+    assert judged(front_of(*FRONT), BACK, other) == (Verdict.REVIEW, ("BARCODE_INCONSISTENT",))
+
+
+@pytest.mark.parametrize(
+    ("said", "announced", "expected"),
+    [
+        (replace(SAID, birth_date=date(1990, 7, 3)), US_LICENCE, (Verdict.REVIEW, ("DATA_DOB_MISMATCH",))),
+        (
+            replace(SAID, name=Name(surname="Other", given_names="Alexandra")),
+            US_LICENCE,
+            (Verdict.REVIEW, ("DATA_NAME_MISMATCH",)),
+        ),
+        (SAID, replace(US_LICENCE, issued_country="CA"), (Verdict.REVIEW, ("DOC_COUNTRY_MISMATCH",))),
+        (SAID, replace(US_LICENCE, doc_type="NATIONAL_ID"), (Verdict.RETRY, ("DOC_TYPE_MISMATCH",))),
+    ],
+)
+def test_a_licence_is_held_against_what_was_announced_and_declared(
+    said: Said, announced: Announced, expected: tuple[Verdict, tuple[str, ...]]
+) -> None:
+    assert judged(front_of(*FRONT), BACK, said=said, announced=announced) == expected
+
+
+def test_an_identity_card_with_a_barcode_is_read_as_a_licence_is() -> None:
+    card = Announced(doc_type="ID_CARD", issued_country="US")
+    assert judged(front_of(*FRONT), reading_of(written(10, kind="ID")), announced=card) == (Verdict.CLEAR, ())
+
+
+def test_a_licence_whose_both_sides_say_that_it_expired_is_a_no() -> None:
+    back = reading_of(written(10, expiry=date(2024, 3, 7)))
+    assert judged(front_with("03/07/2031", "03/07/2024"), back) == (Verdict.REJECT, ("DOC_EXPIRED",))
+    assert judged(front_of(*FRONT), back)[0] is Verdict.REVIEW
 
 
 def test_the_print_may_stand_on_the_other_page() -> None:

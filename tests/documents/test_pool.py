@@ -216,3 +216,22 @@ async def test_a_fresh_process_takes_over_after_many_pictures() -> None:
     engine = EnginePool(workers=1, pictures=3, command=OBEDIENT)
     async with engine:
         assert len({await process_of(engine) for _ in range(7)}) == 3
+
+
+async def test_what_came_of_each_picture_is_told_with_its_time() -> None:
+    told: list[tuple[str, float]] = []
+    heard = lambda outcome, seconds: told.append((outcome, seconds))  # noqa: E731 - as it is handed over
+    async with EnginePool(workers=1, timeout=1, waiting=0, command=OBEDIENT, analysed=heard) as engine:
+        await engine.read(b"hello", "image/jpeg")
+        with pytest.raises(EngineTimeout):
+            await engine.read(b"sleep 30", "image/jpeg")
+        reading = asyncio.create_task(engine.read(b"sleep 30", "image/jpeg"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(EngineBusy):
+            await engine.read(b"hello", "image/jpeg")
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    with pytest.raises(EngineClosed):
+        await engine.read(b"hello", "image/jpeg")
+    assert [outcome for outcome, _ in told] == ["read", "timeout", "busy", "cancelled", "closed"]
+    assert told[1][1] >= 1

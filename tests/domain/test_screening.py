@@ -275,6 +275,16 @@ def test_a_hit_is_cleared_for_a_time(history: Sequence[Event], reopened: int) ->
     assert react(history[-1], state) == [Later(command=lapse(reopened), after=timedelta(days=365))]
 
 
+@pytest.mark.parametrize(("days", "kept"), [(30, timedelta(days=30)), (365, None), (3650, None)])
+def test_an_officer_can_shorten_the_time_and_not_prolong_it(days: int, kept: timedelta | None) -> None:
+    command = replace(judge(HIT, HitDecision.CLEARED), cleared_for=timedelta(days=days))
+    cleared = replace(judged(HIT, HitDecision.CLEARED), cleared_for=kept)
+    assert decided(command, *ALERTED) == (cleared,)
+    state = after(*ALERTED, cleared)
+    assert state
+    assert react(cleared, state) == [Later(command=lapse(), after=timedelta(days=min(days, 365)))]
+
+
 def test_nothing_is_awaited_of_a_hit_that_was_confirmed() -> None:
     history = (*ALERTED, judged(HIT, HitDecision.CONFIRMED))
     state = after(*history)

@@ -11,6 +11,7 @@ import pytest
 from kyc_service.application.ports import Identity, Number, Possible, ScreeningUnavailable
 from kyc_service.application.watchlists import VersionStatus
 from kyc_service.documents.countries import alpha_2
+from kyc_service.domain.clearance import ScreeningTerms
 from kyc_service.screening.engine import ENGINE_VERSION
 from kyc_service.screening.entries import Birth
 from kyc_service.screening.lists.library import Watchlists
@@ -22,6 +23,7 @@ from kyc_service.store.watchlists import WatchlistRows
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 IVAN = Identity(source="document", name="IVAN PETROVICH SIDOROV", birth_date="1961-04-12", nationalities=("RUS",))
 KEY = b"k" * 32
+TERMS = ScreeningTerms(review_from=0.5)
 
 
 def listed(number: int, name: str, **rest: object) -> str:
@@ -43,22 +45,22 @@ def screener(database: Database, folder: Path, *wanted: str, sample: bool = Fals
     )
 
 
-async def imported(database: Database, folder: Path, *lines: str) -> None:
+async def imported(database: Database, folder: Path, *lines: str, source: str = "x") -> None:
     path = folder / f"{hash(lines)}.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    outcome = await bring(WatchlistRows(database), "x", [(path, describe(path))], NOW)
+    outcome = await bring(WatchlistRows(database), source, [(path, describe(path))], NOW)
     assert outcome.version.status is VersionStatus.ACTIVE, outcome.version.reasons
 
 
 async def found(asked: ListScreener, *identities: Identity) -> tuple[Possible, ...]:
-    return (await asked.screen(identities, 0.5)).possible
+    return (await asked.screen(identities, TERMS)).possible
 
 
 async def test_a_listed_person_is_found_and_the_answer_names_engine_and_versions(
     database: Database, tmp_path: Path
 ) -> None:
     await imported(database, tmp_path, SIDOROV, *OTHERS)
-    screened = await screener(database, tmp_path, "x").screen((IVAN,), 0.5)
+    screened = await screener(database, tmp_path, "x").screen((IVAN,), TERMS)
     assert screened.basis.engine == ENGINE_VERSION
     assert [(one.list, one.version) for one in screened.basis.lists] == [("x", "1")]
     (hit,) = screened.possible
@@ -118,7 +120,7 @@ async def test_processes_of_a_machine_share_the_index_and_a_broken_one_is_made_a
     database: Database, tmp_path: Path
 ) -> None:
     await imported(database, tmp_path, SIDOROV, *OTHERS)
-    await screener(database, tmp_path, "x").screen((IVAN,), 0.5)
+    await screener(database, tmp_path, "x").screen((IVAN,), TERMS)
     (index,) = tmp_path.glob("*.index-*")
     index.write_bytes(b"broken")
     assert [hit.entry for hit in await found(screener(database, tmp_path, "x"), IVAN)] == ["x:1"]
@@ -126,20 +128,36 @@ async def test_processes_of_a_machine_share_the_index_and_a_broken_one_is_made_a
 
 async def test_nobody_is_cleared_by_lists_that_are_missing_or_stale(database: Database, tmp_path: Path) -> None:
     with pytest.raises(ScreeningUnavailable):
-        await screener(database, tmp_path).screen((IVAN,), 0.5)
+        await screener(database, tmp_path).screen((IVAN,), TERMS)
     await imported(database, tmp_path, SIDOROV, *OTHERS)
     with pytest.raises(ScreeningUnavailable):
-        await screener(database, tmp_path, "x", "y").screen((IVAN,), 0.5)
+        await screener(database, tmp_path, "x", "y").screen((IVAN,), TERMS)
     with pytest.raises(ScreeningUnavailable):
-        await screener(database, tmp_path, "x", days=3.1).screen((IVAN,), 0.5)
+        await screener(database, tmp_path, "x", days=3.1).screen((IVAN,), TERMS)
     assert await found(screener(database, tmp_path, "x", days=2.9), IVAN)
 
 
+async def test_only_the_lists_of_the_terms_are_asked(database: Database, tmp_path: Path) -> None:
+    await imported(database, tmp_path, SIDOROV, *OTHERS)
+    await imported(database, tmp_path, SIDOROV.replace("x:1", "y:1"), *OTHERS, source="y")
+    asked = screener(database, tmp_path, "x", "y")
+    assert {hit.entry for hit in await found(asked, IVAN)} == {"x:1", "y:1"}
+    screened = await asked.screen((IVAN,), replace(TERMS, lists=("y",)))
+    assert [hit.entry for hit in screened.possible] == ["y:1"]
+    assert [one.list for one in screened.basis.lists] == ["y"]
+
+
+async def test_nobody_is_cleared_without_every_list_of_the_terms(database: Database, tmp_path: Path) -> None:
+    await imported(database, tmp_path, SIDOROV, *OTHERS)
+    with pytest.raises(ScreeningUnavailable):
+        await screener(database, tmp_path, "x").screen((IVAN,), replace(TERMS, lists=("x", "gone")))
+
+
 async def test_the_sample_list_serves_development_alone(database: Database, tmp_path: Path) -> None:
-    screened = await screener(database, tmp_path, sample=True).screen((IVAN,), 0.5)
+    screened = await screener(database, tmp_path, sample=True).screen((IVAN,), TERMS)
     assert [one.list for one in screened.basis.lists] == ["sample"]
     with pytest.raises(ScreeningUnavailable):
-        await screener(database, tmp_path, "us_ofac_sdn", sample=True).screen((IVAN,), 0.5)
+        await screener(database, tmp_path, "us_ofac_sdn", sample=True).screen((IVAN,), TERMS)
 
 
 @pytest.mark.parametrize(

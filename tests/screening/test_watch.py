@@ -26,6 +26,8 @@ from kyc_service.settings import Settings
 CALLER = Caller(tenant="sandbox", client="shop", actor="u-1", request="r-1")
 OTHERS = [f"Somebody Else Number{number}" for number in range(60)]
 
+WAITING = "select last_error, failures > 2 from orders where kind = 'Screen' and done_at is null"
+
 Enter = Callable[[str], Awaitable[UUID]]
 Import = Callable[..., Awaitable[None]]
 Kyc = Callable[..., Awaitable[Result]]
@@ -39,17 +41,36 @@ async def app(settings: Settings) -> AsyncIterator[App]:
 
 @pytest.fixture
 def imported(app: App, tmp_path: Path) -> Import:
-    """Puts a version of the one list in force: OTHERS, and these names with the date of birth of the tests."""
+    """Puts a version of a list in force: OTHERS, and these names with the date of birth of the tests."""
 
-    async def imported(*names: str, born: str = "1961-04-12") -> None:
-        entries = [{"id": f"x:{name}", "names": [{"v": name}], "schema": "Person"} for name in OTHERS]
-        entries += [{"id": f"x:{name}", "names": [{"v": name}], "schema": "Person", "dobs": [born]} for name in names]
+    async def imported(*names: str, born: str = "1961-04-12", source: str = "x") -> None:
+        entries = [{"id": f"{source}:{name}", "names": [{"v": name}], "schema": "Person"} for name in OTHERS]
+        entries += [
+            {"id": f"{source}:{name}", "names": [{"v": name}], "schema": "Person", "dobs": [born]} for name in names
+        ]
         path = tmp_path / f"{uuid4()}.jsonl"
         path.write_text("\n".join(json.dumps(entry) for entry in entries) + "\n", encoding="utf-8")
-        outcome = await bring(app.shelf, "x", [(path, describe(path))], app.clock())
+        outcome = await bring(app.shelf, source, [(path, describe(path))], app.clock())
         assert outcome.version.status is VersionStatus.ACTIVE, outcome.version.reasons
 
     return imported
+
+
+async def submitted(app: App, name: str) -> UUID:
+    given, family = name.split(" ", 1)
+    person = {"given_names": given, "family_name": family, "birth_date": "1961-04-12"}
+    document = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
+    view = await app.desk.submit(
+        CALLER, Submission(user_id=uuid4(), email="a@example.com", documents=(document,), applicant=person)
+    )
+    assert isinstance(view, View)
+    return view.snapshot.id
+
+
+def age(dsn: str, hours: int) -> None:
+    """Let the publishers have been asked so many hours ago."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("update watchlists set confirmed_at = now() - %s * interval '1 hour'", (hours,))
 
 
 @pytest.fixture
@@ -59,17 +80,11 @@ async def enter(app: App, imported: Import) -> AsyncIterator[Enter]:
     work = asyncio.create_task(app.worker.run())
 
     async def enter(name: str) -> UUID:
-        given, family = name.split(" ", 1)
-        person = {"given_names": given, "family_name": family, "birth_date": "1961-04-12"}
-        document = Announced(doc_type="PASSPORT", file_id=uuid4(), issued_country="NL")
-        view = await app.desk.submit(
-            CALLER, Submission(user_id=uuid4(), email="a@example.com", documents=(document,), applicant=person)
-        )
-        assert isinstance(view, View)
+        application = await submitted(app, name)
         async with asyncio.timeout(30):
-            while not await app.enrolments.of("sandbox", view.snapshot.id):  # noqa: ASYNC110 - the worker makes it so
+            while not await app.enrolments.of("sandbox", application):  # noqa: ASYNC110 - the worker makes it so
                 await asyncio.sleep(0.02)
-        return view.snapshot.id
+        return application
 
     yield enter
     app.worker.stop()
@@ -235,6 +250,48 @@ async def test_another_threshold_screens_everybody_again_once(
     assert await app.watch.round() == Round()
 
 
+@pytest.mark.parametrize("others", [1, FEW + 1], ids=["each for themselves", "by the changed entries"])
+async def test_one_person_who_cannot_be_read_holds_up_nobody_and_is_tried_again(
+    app: App, enter: Enter, imported: Import, kyc: Kyc, dsn: str, others: int
+) -> None:
+    for number in range(others - 1):
+        await enter(f"Applicant Person{chr(97 + number)}nov")
+    broken, listed = await enter("Pyotr Ilyich Chaikovsky"), await enter("Ivan Petrovich Sidorov")
+    await app.watch.round()
+    with psycopg.connect(dsn) as connection:
+        (subject,) = connection.execute("select subject from enrolments where application = %s", (broken,)).fetchone()
+        connection.execute("update enrolments set subject = %s where application = %s", (uuid4(), broken))
+    await imported("Ivan Petrovich Sidorov", "Pyotr Ilyich Chaikovsky")
+    assert (await app.watch.rehearse()).failed == 1
+    done = await app.watch.round()
+    assert (done.failed, done.alerts, len(await alerts(app, listed))) == (1, 1, 1)
+    told = await kyc("screen", "campaign")
+    assert (told.exit_code, str(broken) in told.stderr) == (1, True)
+    assert "kyc: 1 people could not be screened" in told.stderr
+    with psycopg.connect(dsn) as connection:
+        connection.execute("update enrolments set subject = %s where application = %s", (subject, broken))
+    assert await app.watch.round() == Round(screened=1, alerts=1)
+    assert len(await alerts(app, broken)) == 1
+    counted = app.metrics.registry.get_sample_value
+    assert counted("kyc_watch_people_total", {"outcome": "failed"}) == 1  # the command counts for itself
+    assert counted("kyc_watch_hits_total") == 2
+
+
+async def test_a_tenant_is_watched_by_its_own_lists_and_by_one_more_when_it_gets_one(
+    app: App, enter: Enter, imported: Import, settings: Settings
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov", source="y")
+    both = settings.model_copy(update={"watchlists": ("x", "y")})
+    async with build(both.model_copy(update={"watchlists_tenants": {"sandbox": ("x",)}})) as narrow:
+        assert await narrow.watch.round() == Round(screened=1)
+        assert await narrow.watch.round() == Round()
+    async with build(both) as wide:
+        assert await wide.watch.round() == Round(screened=1, alerts=1)
+    (alert,) = await alerts(app, application)
+    assert [hit.entry for hit in alert.hits] == ["y:Ivan Petrovich Sidorov"]
+
+
 async def test_another_engine_screens_everybody_again(app: App, enter: Enter, dsn: str) -> None:
     await enter("Ivan Petrovich Sidorov")
     await app.watch.round()
@@ -282,6 +339,54 @@ async def test_a_campaign_is_rehearsed_and_run_from_a_terminal_that_names_nobody
     assert done.stdout == "1 people screened, 0 whom no change concerns, 1 new hits\n"
     assert len(await alerts(app, application)) == 1
     assert "idorov" not in told.output + rehearsed.output + done.output
+
+
+@pytest.mark.parametrize(
+    ("watchlists", "hours"), [(("x", "un_sc"), 0), (("x",), 73)], ids=["a list is missing", "a list is stale"]
+)
+async def test_nobody_is_verified_by_lists_that_are_missing_or_stale(
+    imported: Import, settings: Settings, dsn: str, watchlists: tuple[str, ...], hours: int
+) -> None:
+    await imported()
+    age(dsn, hours)
+    async with build(settings.model_copy(update={"watchlists": watchlists})) as app:
+        application = await submitted(app, "Ivan Sidorov")
+        work = asyncio.create_task(app.worker.run())
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            async with asyncio.timeout(20):
+                while connection.execute(WAITING).fetchone() != ("SCREENING_UNAVAILABLE", True):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        assert await status(app, application) is Status.IN_PROGRESS
+        app.worker.stop()
+        await work
+    age(dsn, 0)
+    async with build(settings.model_copy(update={"watchlists": ("x",)})) as app:
+        work = asyncio.create_task(app.worker.run())
+        async with asyncio.timeout(20):
+            while await status(app, application) is not Status.VERIFIED:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        app.worker.stop()
+        await work
+
+
+async def test_one_process_at_a_time_screens_everybody_and_another_one_when_it_dies(
+    app: App, enter: Enter, imported: Import, settings: Settings, kyc: Kyc
+) -> None:
+    application = await enter("Ivan Petrovich Sidorov")
+    await imported("Ivan Petrovich Sidorov")
+    async with build(settings.model_copy(update={"watchlists": ("x",), "watch_seconds": 0.02})) as other:
+        async with app.watch.turn() as ours:
+            assert ours
+            waiting = asyncio.create_task(other.watch.run())
+            told = await kyc("screen", "campaign")
+            assert (told.exit_code, told.stdout) == (1, "")
+            assert "kyc: Another process screens everybody at the moment" in told.stderr
+            assert await alerts(app, application) == []
+        async with asyncio.timeout(20):
+            while not await alerts(app, application):  # noqa: ASYNC110 - the other one makes it so
+                await asyncio.sleep(0.02)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_no_campaign_begins_on_lists_that_are_missing(enter: Enter, kyc: Kyc) -> None:

@@ -147,6 +147,21 @@ async def test_an_outcome_moves_the_person_on(enrolments: Enrolments, campaigns:
     assert (last.band, last.count, last.hits and last.hits.box) == ("review", 1, b"sealed")
 
 
+async def test_who_had_hits_is_told_by_the_last_screening(
+    enrolments: Enrolments, campaigns: Campaigns, now: datetime
+) -> None:
+    await enrolled(enrolments, now, 1, 2, 3, 4)
+    first, second = await campaigns.open(campaign(now)), await campaigns.open(campaign(now, {"un": 4}))
+    later = now + timedelta(days=1)
+    for number, before, after in ((1, 1, 0), (2, 0, 1), (3, 0, 0)):
+        await campaigns.record(first, outcome(first, number, now, hits=before))
+        await campaigns.record(second, outcome(second, number, later, hits=after))
+    asked = [UUID(int=number) for number in (1, 2, 3, 4)]
+    assert await campaigns.had_hits("t", asked) == {UUID(int=2)}
+    assert await campaigns.had_hits("t", asked[2:]) == frozenset()
+    assert await campaigns.had_hits("other", asked) == frozenset()
+
+
 async def test_an_older_campaign_does_not_take_a_person_back(
     enrolments: Enrolments, campaigns: Campaigns, now: datetime
 ) -> None:

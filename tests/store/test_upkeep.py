@@ -50,10 +50,12 @@ async def test_only_what_ended_long_ago_is_removed(dsn: str, database: Database)
         *orders(dsn, done=None),
         *orders(dsn, done=None, dead=LONG_AGO),  # an operator has not seen to it yet
     }
-    upkeep = Upkeep(database, Retention(orders=timedelta(days=30)))
+    removed: list[int] = []
+    upkeep = Upkeep(database, Retention(orders=timedelta(days=30)), removed.append)
     assert await upkeep.tidy(NOW) == 4
     assert left(dsn) == kept
     assert await upkeep.tidy(NOW) == 0
+    assert removed == [4, 0]
 
 
 async def test_only_expired_answers_are_removed(dsn: str, database: Database) -> None:

@@ -16,6 +16,8 @@ from kyc_service.documents.specimen import draw, traveller
 from kyc_service.settings import Settings
 from kyc_service.store.embedded import discard, join
 
+from .conftest import free_port
+
 CANARIES = {
     "surname": "Quetzalcoatlus",
     "given": "Xenophilius",
@@ -67,8 +69,14 @@ async def test_personal_data_stays_where_it_belongs(start: Callable[..., object]
 
     with join(home) as server:
         settings = Settings(_env_file=None, state_dir=home)
+        metrics = free_port()
         service = start(
-            "serve", serving=True, KYC_DB_DSN=server.dsn, KYC_STATE_DIR=str(home), KYC_SANDBOX_TENANTS="sandbox,other"
+            "serve",
+            serving=True,
+            KYC_DB_DSN=server.dsn,
+            KYC_STATE_DIR=str(home),
+            KYC_SANDBOX_TENANTS="sandbox,other",
+            KYC_METRICS_PORT=str(metrics),
         )
         issuer = DevelopmentIssuer(settings)
 
@@ -142,6 +150,10 @@ async def test_personal_data_stays_where_it_belongs(start: Callable[..., object]
                 await http.get(f"/v1/kyc/files/{uploaded.json()['id']}", headers=theirs),
                 await http.patch(application, json={"email": CANARIES["email"]}, headers=theirs),
             ]
+            figures = await http.get(f"http://127.0.0.1:{metrics}/metrics")
+            assert 'kyc_engine_analyses_total{outcome="read"} 1.0' in figures.text
+            assert 'kyc_decisions_total{evidence="sandbox",outcome="verified"} 1.0' in figures.text
+            answers_to_others.append(figures)
         service.stop()
         data_folder = (home / "pg" / "cluster").resolve() / "data"
 

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol
 from uuid import uuid4
 
@@ -14,6 +16,8 @@ import psycopg
 import pytest
 
 from kyc_service.vendors.simulated import Magic, magic_file_id
+
+from .conftest import free_port
 
 
 class Service(Protocol):
@@ -131,3 +135,20 @@ def test_a_server_that_is_stopped_lets_the_listeners_of_the_feed_go(start: Start
         assert next(lines) == "retry: 2000"
         assert service.stop(10) == 0  # an open answer would hold it for as long as requests may take to finish
         assert all(line == "" or line.startswith((":", "id:")) for line in lines)
+
+
+def test_a_worker_tells_its_figures_while_it_works(start: Start, bearer: Mapping[str, str]) -> None:
+    port = free_port()
+    worker = start("worker", KYC_METRICS_PORT=str(port))
+    service = start("serve", "--no-worker", serving=True)
+    submit(service, bearer, Magic.VERIFIED)
+    told = ""
+    deadline = time.monotonic() + 30
+    while 'outcome="verified"} 1.0' not in told:
+        assert worker.running()
+        assert time.monotonic() < deadline, told
+        with suppress(httpx2.ConnectError):
+            told = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+    assert "kyc_database_up 1.0" in told
+    assert 'kyc_events_appended_total{type="ApplicationSubmitted"}' not in told, "that was the other process"
+    assert worker.stop() == 0

@@ -1,5 +1,6 @@
 """The built-in vendor keeps the contract, and reads real pictures."""
 
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
@@ -7,6 +8,7 @@ from io import BytesIO
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 pytest.importorskip("cv2", reason="the engine extra is not installed")
 
@@ -20,19 +22,22 @@ from kyc_service.documents.readings import Reading
 from kyc_service.documents.specimen import degraded, draw, draw_back, draw_front, draw_selfie, traveller
 from kyc_service.domain.findings import Outcome, Result, Verdict, judge, reasons_of
 from kyc_service.vendors.builtin import Builtin
+from tests.documents.aamva_writer import drawn, encoded, front_drawn, written
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine() -> AsyncIterator[EnginePool]:
-    """An engine of one process."""
+    """An engine of one process, its models loaded once: it keeps nothing of a picture, what remembers is `Builtin`."""
     async with EnginePool(workers=1) as engine:
         yield engine
 
 
-@pytest.fixture
-async def hasty() -> AsyncIterator[EnginePool]:
-    """An engine that gives every picture up at once."""
-    async with EnginePool(workers=1, timeout=0.001) as engine:
+@pytest_asyncio.fixture(loop_scope="module")
+async def broken() -> AsyncIterator[EnginePool]:
+    """An engine that does not start."""
+    async with EnginePool(workers=1, command=(sys.executable, "-c", "pass")) as engine:
         yield engine
 
 
@@ -42,8 +47,8 @@ class TestBuiltin(VendorContract):
         return Builtin(engine)
 
     @pytest.fixture
-    def down(self, hasty: EnginePool) -> Vendor:
-        return Builtin(hasty)
+    def down(self, broken: EnginePool) -> Vendor:
+        return Builtin(broken)
 
     @pytest.fixture
     def picture(self) -> bytes:
@@ -146,6 +151,30 @@ async def test_the_two_sides_of_a_card_are_clear_together_and_neither_alone(engi
         alone = await builtin.check(card(one))
         assert isinstance(alone, Result)
         assert judge(alone.findings) is Verdict.RETRY
+
+
+LICENCE = ("DRIVER LICENSE", "DLN S12345678", "1 SAMPLE", "2 ALEXANDRA QUINN", "DOB 03/07/1990", "EXP 03/07/2031")
+
+
+async def test_a_licence_without_a_zone_is_clear_by_its_barcode_and_a_forged_front_is_not(engine: EnginePool) -> None:
+    front, back = front_drawn(*LICENCE), encoded(drawn(written(10)))
+    forged = front_drawn(*(line.replace("SAMPLE", "EXEMPLAR") for line in LICENCE))
+    holder = replace(PERSON, given_names="Alexandra Quinn", family_name="Sample", birth_date="1990-03-07")
+    expected = {
+        (front, back): (Verdict.CLEAR, ()),
+        (back, front): (Verdict.CLEAR, ()),
+        (forged, back): (Verdict.REVIEW, ("BARCODE_INCONSISTENT",)),
+    }
+    builtin = Builtin(engine)
+    for (one, other), outcome in expected.items():
+        side = replace(beside("DRIVING_LICENCE", other), issued_country="US")
+        asked = replace(card(one, side), doc_type="DRIVING_LICENCE", issued_country="US", subject=holder)
+        answer = await builtin.check(asked)
+        assert isinstance(answer, Result)
+        assert (judge(answer.findings), reasons_of(answer.findings)) == outcome
+        if one == back:
+            read = {field.name: field.value for field in answer.fields if field.source == "barcode"}
+            assert (read["surname"], read["number"], read["country"]) == ("SAMPLE", "S12345678", "USA")
 
 
 async def test_a_selfie_is_compared_with_the_portrait_only_with_consent(engine: EnginePool) -> None:

@@ -109,7 +109,7 @@ class Watchlists:
     ) -> None:
         self._shelf = shelf
         self._folder = folder
-        self._wanted = tuple(wanted)
+        self.wanted = tuple(wanted)
         self._max_age = max_age
         self._sample = sample
 
@@ -122,7 +122,7 @@ class Watchlists:
         standing = await self._shelf.standing()
         if standing:
             return _together([_list_in_force(one) for one in standing])
-        if self._sample and not self._wanted:
+        if self._sample and not self.wanted:
             return _together([_sample_in_force()])
         raise NoListInForce
 
@@ -138,7 +138,7 @@ class Watchlists:
             return (error.__doc__ or "",)
         there = {one.source for one in lists}
         missing = [
-            f"The list {name} is not in force: run `kyc lists sync`." for name in self._wanted if name not in there
+            f"The list {name} is not in force: run `kyc lists sync`." for name in self.wanted if name not in there
         ]
         stale = [
             f"The list {one.source} was last confirmed {int(one.age(now).total_seconds() // 3600)} hours ago."
