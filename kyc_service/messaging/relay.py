@@ -80,6 +80,7 @@ class Relay(Generic[BatchT]):
             except Exception as error:  # noqa: BLE001 - the one place that must outlive anything
                 # An event that cannot be told holds its broker up until a release can: nothing is ever skipped.
                 log.error("relay_failed", broker=self.name, error=type(error).__name__)  # noqa: TRY400
+            _heed_cancellation()
             await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:
@@ -108,6 +109,7 @@ class Relay(Generic[BatchT]):
                     if time.monotonic() > counted + COUNTING:
                         counted = time.monotonic()
                         await following.unrouted(await publisher.unrouted())
+                    _heed_cancellation()
             finally:
                 for task in (lost, ahead):
                     task.cancel()
@@ -121,3 +123,10 @@ class Relay(Generic[BatchT]):
             tell(one.recorded, one.facts, self._source) for one in batch.publications for tell in (translate, confide)
         ]
         return batch, [message_of(event) for event in told if event is not None]
+
+
+def _heed_cancellation() -> None:
+    """Before Python 3.12 `wait_for`, which clients of brokers use, loses one that comes together with its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -55,7 +55,8 @@ SLOT_AGAIN = 15.0  # seconds between two tries to use the slot
 BUSY_AGAIN = 0.5
 VISIBLE = 0.001  # a commit is in the WAL a moment before it is visible
 PATIENT = 0.008  # the longest moment between two looks at writers who are not done
-GATHERING = 0.003  # events that come so shortly one after the other travel together
+GATHERING = 0.002  # for each event of the last batch: so the batches grow when more than one comes in this time,
+LONGEST_GATHERING = 0.05  # up to so much, and shrink again when fewer do
 
 
 @record
@@ -132,7 +133,7 @@ class Following:
         self._name = name
         self._limit = limit
         self._horizon = Horizon()
-        self._handed_at = 0.0
+        self._gathered_at = 0.0  # the next batch is not looked for before
         self._pause = VISIBLE
         self._read = position  # of the table: everything up to here was handed out
         self._told = position  # everything up to here has arrived
@@ -162,8 +163,7 @@ class Following:
         Raises:
             StoreUnavailable: the database went away.
         """
-        # A batch costs the database and the broker nearly as much for one event as for fifty.
-        await asyncio.sleep(max(0.0, self._handed_at + GATHERING - time.monotonic()))
+        await asyncio.sleep(max(0.0, self._gathered_at - time.monotonic()))
         while True:
             if self._stream is None and self._log.mode is not RelayMode.TAIL:
                 await self._see_to_the_stream()
@@ -180,8 +180,12 @@ class Following:
                     log.info("following", receiver=self._name, mode=self.mode.value)
             if batch.publications:
                 self._under_way += 1
-                self._handed_at, self._pause = time.monotonic(), VISIBLE
+                self._gathered_at, self._pause = time.monotonic() + self._gathering(len(batch.publications)), VISIBLE
                 return batch
+
+    def _gathering(self, number: int) -> float:
+        """For how long events gather after a batch of *number*: one of them costs nearly as much as fifty."""
+        return 0.0 if number >= self._limit else min(number * GATHERING, LONGEST_GATHERING)
 
     async def done(self, batch: Batch) -> None:
         """The receiver has *batch* for good."""

@@ -108,6 +108,11 @@ class RabbitNode:
             else:
                 return
 
+    def control(self, *arguments: str) -> None:
+        """What an operator types after `rabbitmqctl`."""
+        command = [str(RABBIT.with_name("rabbitmqctl")), *arguments]
+        subprocess.run(command, env=dict(self.environment), cwd=self._folder, check=True, capture_output=True)
+
     def stop(self) -> None:
         """As an operator does; its durable content stays."""
         node, self._node = self._node, None

@@ -1,7 +1,9 @@
 """Every event reaches the broker, in order, and whatever is down stops nothing but its own position."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from uuid import UUID
 
@@ -11,14 +13,16 @@ from bus import SCREENED, Consumer, Journal, Proxy, eventually, journal_of, per_
 from cloudevents.v1.http import from_json
 from crowdpay_contracts.envelope import TOPIC
 from crowdpay_contracts.internal import INTERNAL_TOPIC, parse_alert
-from nodes import RabbitNode
+from nodes import RabbitNode, kafka_mesh
 from structlog.testing import capture_logs
 
 from kyc_service.domain.clearance import Hit
 from kyc_service.messaging.amqp import UNROUTED
-from kyc_service.messaging.publisher import Message
+from kyc_service.messaging.brokers import Broker, opened
+from kyc_service.messaging.publisher import BrokerUnavailable, Message
+from kyc_service.messaging.relay import Relay
 from kyc_service.settings import RelayMode
-from kyc_service.store.following import Log
+from kyc_service.store.following import LONGEST_GATHERING, Batch, Following, Log
 from kyc_service.store.wal import CURES
 
 
@@ -188,6 +192,70 @@ async def test_a_broker_that_refuses_messages_gets_them_later_and_in_order(
     assert all(len(sequences) == 2 and sequences == sorted(sequences) for sequences in found.values())
 
 
+async def test_a_broker_whose_memory_is_full_holds_up_nobody_else(journal: Journal, rabbit: RabbitNode) -> None:
+    """RabbitMQ reads nothing more from those who publish until its alarm is over."""
+    consumer = Consumer(rabbit.url)
+    with kafka_mesh() as server:
+        async with (
+            relaying(journal, rabbit.url, RelayMode.TAIL) as log,
+            relaying(journal, f"kafka://{server}?idempotence=off", RelayMode.TAIL, "kafka"),
+        ):
+            before = await journal.submit()
+            assert [event.subject for event in await consumer.events(1)] == [before]
+            await asyncio.to_thread(rabbit.control, "set_vm_memory_high_watermark", "0")
+            try:
+                streams = [await journal.submit() for _ in range(20)]
+                await all_told(log, "kafka")
+                assert (await log.backlogs(["rabbitmq"]))["rabbitmq"].behind == 20
+                assert consumer.taken() == []
+            finally:
+                await asyncio.to_thread(rabbit.control, "set_vm_memory_high_watermark", "absolute", "1GB")
+            assert [event.subject for event in await consumer.events(20)] == streams
+            await all_told(log)
+
+
+async def test_what_the_broker_sends_back_was_not_told(rabbit: RabbitNode) -> None:
+    lost = Message(topic=TOPIC, id=str(UUID(int=1)), type="KYC_CREATED", key=UUID(int=1), body=b"{}")
+    async with opened(Broker(name="rabbitmq", url=rabbit.url)) as publisher:
+        with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+            connection.channel().exchange_delete(TOPIC)
+            connection.channel().exchange_declare(TOPIC, "topic", durable=True)  # with nothing behind it
+        with pytest.raises(BrokerUnavailable, match="not confirmed"):
+            await publisher.publish([lost])
+
+
+async def test_a_body_larger_than_a_frame_arrives_whole(rabbit: RabbitNode) -> None:
+    consumer = Consumer(rabbit.url)
+    body = bytes(range(256)) * 2000
+    large = Message(topic=TOPIC, id=str(UUID(int=1)), type="KYC_CREATED", key=UUID(int=1), body=body)
+    async with opened(Broker(name="rabbitmq", url=rabbit.url)) as publisher:
+        await publisher.publish([large])
+    ((_, _, found),) = consumer.taken()
+    assert found == body
+
+
+async def test_the_more_events_come_the_longer_they_gather(journal: Journal) -> None:
+    log = Log(database=journal.database, target=journal.database.target, mode=RelayMode.TAIL, bell=journal.bells.reader)
+
+    async def taken(following: Following, number: int) -> float:
+        """The seconds that it took after *number* events had come together, until one more was handed out."""
+        await asyncio.gather(*(journal.submit() for _ in range(number)))
+        found = 0
+        while found < number:
+            batch = await following.next()
+            found += len(batch.publications)
+        began = time.monotonic()
+        await journal.submit()
+        await following.next()
+        return time.monotonic() - began
+
+    async with log.follow("rabbitmq") as following:
+        alone = [await taken(following, 1) for _ in range(5)]
+        after_many = await taken(following, 200)
+    assert after_many > LONGEST_GATHERING * 0.9
+    assert min(alone) < LONGEST_GATHERING / 2
+
+
 async def test_a_slot_that_cannot_be_had_is_told_once_and_the_table_is_followed(
     journal: Journal, rabbit: RabbitNode
 ) -> None:
@@ -216,6 +284,48 @@ async def test_one_relay_follows_and_another_takes_over(journal: Journal, rabbit
             await consumer.events(1, seconds=5)
             await all_told(second)
     assert consumer.taken() == []
+
+
+class Endless:
+    """A log that always has more."""
+
+    async def next(self) -> Batch:
+        return Batch(publications=())
+
+    async def done(self, batch: Batch) -> None:
+        assert batch == Batch(publications=())
+
+    async def unrouted(self, count: int) -> None:
+        assert count == 0
+
+
+class Deaf:
+    """A broker's client that loses a cancellation, as `wait_for` of Python 3.11 may."""
+
+    def __init__(self) -> None:
+        self.counting = asyncio.Event()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        await asyncio.sleep(len(messages))
+
+    async def lost(self) -> None:
+        await asyncio.Event().wait()
+
+    async def unrouted(self) -> int:
+        self.counting.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        return 0
+
+
+async def test_a_relay_ends_when_it_is_told_to_whatever_a_client_does_with_that() -> None:
+    deaf = Deaf()
+    relay = Relay("deaf", "/kyc", lambda _: nullcontext(Endless()), lambda: nullcontext(deaf))
+    running = asyncio.create_task(relay.run())
+    await deaf.counting.wait()
+    running.cancel()
+    await asyncio.wait({running}, timeout=5)
+    assert running.cancelled()
 
 
 def test_the_second_message_of_an_application_waits_for_the_first() -> None:
