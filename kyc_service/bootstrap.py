@@ -19,7 +19,7 @@ from kyc_service.access.policy import PolicyEngine, RegoPolicy, read_bundle
 from kyc_service.access.principal import ClaimNames
 from kyc_service.access.tokens import Verifier
 from kyc_service.application.desk import Desk
-from kyc_service.application.duplicates import Duplicates
+from kyc_service.application.duplicates import Duplicates, KnownFaces
 from kyc_service.application.effects import Effects, Patience, utc_now
 from kyc_service.application.files import Cabinet
 from kyc_service.application.ports import Change, Clock, Screener, Vendor
@@ -46,6 +46,7 @@ from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database, dsn, head, migrate
+from kyc_service.store.faces import FaceRows
 from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
 from kyc_service.store.following import Backlog, Batch, Log
@@ -224,6 +225,7 @@ def screening_terms(settings: Settings, tenant: str) -> ScreeningTerms:
 def terms(settings: Settings, tenant: str) -> Terms:
     """The terms under which this tenant's applications are verified; only a sandbox may be simulated."""
     sandbox = tenant in settings.sandbox_tenants
+    matching = settings.face_matching and tenant not in settings.face_matching_off_tenants
     return Terms(
         mode=Mode.SANDBOX if sandbox else Mode.LIVE,
         uploaded_route=tuple(vendor.value for vendor in settings.document_route),
@@ -234,7 +236,8 @@ def terms(settings: Settings, tenant: str) -> Terms:
         answer=timedelta(hours=settings.answer_hours),
         screening=screening_terms(settings, tenant),
         keep_selfies=settings.keep_selfies,
-        face_matching=settings.face_matching and tenant not in settings.face_matching_off_tenants,
+        face_matching=matching,
+        face_duplicates=matching and tenant in settings.face_duplicates_tenants,
     )
 
 
@@ -339,7 +342,7 @@ async def build(
             people=people,
             files=cabinet,
             vendors=offered,
-            duplicates=Duplicates(vault, DocumentMarks(database)),
+            duplicates=Duplicates(vault, DocumentMarks(database), KnownFaces(people, FaceRows(database))),
             screener=asked,
             watched=enrolments,
             patience=patience,

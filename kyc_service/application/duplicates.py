@@ -3,7 +3,7 @@
 A mark is a keyed digest (HMAC under a key of the tenant) of what a document can be recognised by: the digest of its
 file, its issuer and number, and the look of its picture. The look is cut into 32 bands, each marked by itself: a
 copy that was scaled or compressed again keeps most of them, another document of the same kind few. What is found goes
-to a person.
+to a person. A face cannot be marked so: where tenant and person agree it is kept sealed, and compared in memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from kyc_service.application.ports import PersonErased
 from kyc_service.domain.findings import Category, Finding, Measured, Outcome, Result, Severity
 from kyc_service.domain.record import record
 
@@ -18,6 +19,7 @@ BANDS = 32
 # Measured: copies at half the size or at a JPEG quality of 20 keep 17 bands and more; other persons' documents of the
 # same template, drawn in exactly the same place, share 7 at the most.
 ALIKE = 12
+SAME_FACE = 0.5  # cosine; measured: two persons reach 0.34, two pictures of one person at least 0.60
 
 
 class Trait(StrEnum):
@@ -64,12 +66,73 @@ class MarkStore(Protocol):
         ...
 
 
+@record
+class KeptFace:
+    """A description of a face, sealed under its person's biometric key."""
+
+    id: UUID
+    person: UUID
+    sealed: bytes
+
+
+class FaceVault(Protocol):
+    """Seals descriptions of faces."""
+
+    async def seal_face(self, tenant: str, person: UUID, face: Sequence[float]) -> KeptFace:
+        """The description as ciphertext under the person's own biometric key.
+
+        Raises:
+            PersonErased: that key was destroyed.
+        """
+        ...
+
+    async def open_faces(self, tenant: str, kept: Sequence[KeptFace]) -> Sequence[Sequence[float]]:
+        """The descriptions again, without those whose key was destroyed."""
+        ...
+
+
+class FaceStore(Protocol):
+    """Keeps sealed descriptions, as long as their persons' keys live."""
+
+    async def keep(self, tenant: str, bearer: Bearer, face: KeptFace) -> None:
+        """Keep it, once for each file of an application; nothing is kept of an erased person."""
+        ...
+
+    async def others(self, tenant: str, person: UUID) -> Sequence[KeptFace]:
+        """The descriptions of everybody but *person*."""
+        ...
+
+
+class KnownFaces:
+    """Compares a face with those of everybody else of its tenant, in memory; what it costs grows with their number."""
+
+    def __init__(self, vault: FaceVault, store: FaceStore) -> None:
+        self._vault = vault
+        self._store = store
+
+    async def closest(self, tenant: str, bearer: Bearer, face: Sequence[float]) -> float | None:
+        """Keep *face*; the largest cosine with another person's, -1 where there is none.
+
+        None: the person's biometric data was erased, so that nothing of the kind is kept or compared any more.
+
+        It is kept before others are looked at: of two persons who come at the same moment, one is told of the other.
+        """
+        try:
+            kept = await self._vault.seal_face(tenant, bearer.person, face)
+        except PersonErased:
+            return None
+        await self._store.keep(tenant, bearer, kept)
+        known = await self._vault.open_faces(tenant, await self._store.others(tenant, bearer.person))
+        return max((sum(a * b for a, b in zip(face, other, strict=True)) for other in known), default=-1.0)
+
+
 class Duplicates:
     """Compares a document with everybody else's of its tenant."""
 
-    def __init__(self, blinder: Blinder, store: MarkStore) -> None:
+    def __init__(self, blinder: Blinder, store: MarkStore, faces: KnownFaces) -> None:
         self._blinder = blinder
         self._store = store
+        self._faces = faces
 
     async def look(self, tenant: str, bearer: Bearer, result: Result) -> tuple[Finding, ...]:
         """What was found of the document that *result* is about."""
@@ -77,7 +140,8 @@ class Duplicates:
             Mark(trait=trait, digest=self._blinder.mark(tenant, trait.value, value)) for trait, value in traits(result)
         )
         shared = await self._store.compare(tenant, bearer, marks) if marks else {}
-        return findings(frozenset(mark.trait for mark in marks), shared)
+        closest = await self._faces.closest(tenant, bearer, result.face) if result.face else None
+        return findings(frozenset(mark.trait for mark in marks), shared, closest)
 
 
 def traits(result: Result) -> tuple[tuple[Trait, bytes], ...]:
@@ -95,8 +159,13 @@ def traits(result: Result) -> tuple[tuple[Trait, bytes], ...]:
     return tuple(found)
 
 
-def findings(looked_for: frozenset[Trait], shared: Mapping[Trait, int]) -> tuple[Finding, ...]:
-    """What *shared* means: a copy of the picture, or of the number, with another person is for a reviewer."""
+def findings(
+    looked_for: frozenset[Trait], shared: Mapping[Trait, int], closest: float | None = None
+) -> tuple[Finding, ...]:
+    """What *shared* means: a copy of the picture, of the number or of the face with another person is for a reviewer.
+
+    *closest* is the cosine of the face that is most like this one; None: faces were not compared.
+    """
     found = []
     if looked_for & {Trait.FILE, Trait.PICTURE}:
         bands = BANDS if shared.get(Trait.FILE) else shared.get(Trait.PICTURE, 0)
@@ -104,10 +173,17 @@ def findings(looked_for: frozenset[Trait], shared: Mapping[Trait, int]) -> tuple
         found.append(_finding("duplicate.picture", "DUPLICATE_IMAGE", measured, twice=bands >= ALIKE))
     if Trait.NUMBER in looked_for:
         found.append(_finding("duplicate.number", "DUPLICATE_DOCUMENT", None, twice=bool(shared.get(Trait.NUMBER))))
-    found.append(
-        Finding(id="duplicate.face", category=Category.DUPLICATE, outcome=Outcome.NOT_PERFORMED, severity=Severity.INFO)
-    )
+    if closest is None:
+        found.append(not_compared("duplicate.face"))
+    else:
+        measured = Measured(value=round(closest, 4), threshold=SAME_FACE, unit="cosine")
+        found.append(_finding("duplicate.face", "DUPLICATE_FACE", measured, twice=closest >= SAME_FACE))
     return tuple(found)
+
+
+def not_compared(name: str) -> Finding:
+    """Something that was not looked for."""
+    return Finding(id=name, category=Category.DUPLICATE, outcome=Outcome.NOT_PERFORMED, severity=Severity.INFO)
 
 
 def _finding(name: str, reason: str, measured: Measured | None, *, twice: bool) -> Finding:

@@ -197,10 +197,10 @@ class Effects:
         await self._finish(leased, command)
 
     async def _compared(self, leased: Leased, found: Snapshot, request: Request, answer: Result) -> Result:
-        """The answer, with what other persons of the tenant have shown the same; the look of a picture is not kept."""
+        """The answer, with what other persons of the tenant have shown the same; neither look nor face is kept here."""
         bearer = Bearer(person=found.state.user_id, application=leased.stream, file=request.file_id)
         shared = await self._duplicates.look(leased.tenant, bearer, answer) if request.read else ()
-        return replace(answer, findings=(*answer.findings, *shared), picture=None)
+        return replace(answer, findings=(*answer.findings, *shared), picture=None, face=())
 
     async def _ask(self, vendor: str, request: Request) -> Result | Started:
         """The vendor's answer, within the patience that we have with it."""
@@ -241,6 +241,7 @@ class Effects:
             read=(lambda: self._files.read(leased.tenant, check.file_id)) if document.uploaded else None,
             companions=await self._companions(leased.tenant, state, document),
             face_matching=state.terms.face_matching,
+            face_duplicates=state.terms.face_duplicates,
             final=leased.failures >= self._patience.retries,
         )
 

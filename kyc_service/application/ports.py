@@ -277,6 +277,7 @@ class Request:
     read: Callable[[], AsyncIterator[bytes]] | None  # the picture, decrypted as it is read; None: never uploaded
     companions: tuple[Companion, ...] = ()
     face_matching: bool = False  # the tenant wants faces compared; the person has to agree as well
+    face_duplicates: bool = False  # the tenant wants the face of a selfie told, to look for it with other persons
     final: bool = False  # no other attempt follows this one
 
 

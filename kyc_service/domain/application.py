@@ -109,6 +109,7 @@ class Terms:
     screening: ScreeningTerms | None = None  # None: submitted before there was any
     face_matching: bool = False  # selfies may be compared with portraits, if the person agrees
     keep_selfies: bool = False  # beyond the decision
+    face_duplicates: bool = False  # descriptions of agreed selfies are kept, and compared with those of other persons
 
     def route(self, document: Document) -> tuple[str, ...]:
         """The vendors for *document*, in turn."""

@@ -107,6 +107,7 @@ class Result:
 
     `models` are names and SHA-256 digests of what looked, `files` the digests of what it looked at, the
     document itself first. `picture` is the look of its picture, 1024 bits in hexadecimal digits; it is never kept.
+    `face` describes the face of a selfie, a unit vector; it is there only where it may be kept.
     """
 
     vendor: str
@@ -117,6 +118,7 @@ class Result:
     files: tuple[str, ...] = ()
     reference: str | None = None
     picture: str | None = None
+    face: tuple[float, ...] = ()
 
 
 WEIGHTY = frozenset({Severity.HIGH, Severity.BLOCKING})

@@ -137,6 +137,7 @@ REASONS: Mapping[str, Reason] = {
         # Documents that another person has shown
         _generic("DUPLICATE_IMAGE"),
         _generic("DUPLICATE_DOCUMENT"),
+        _generic("DUPLICATE_FACE"),
         # The person
         _open("ID_MISSING_NAME", "Please give us your full legal name."),
         _open("ID_MISSING_DOB", "Please give us your date of birth."),

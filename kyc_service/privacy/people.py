@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from kyc_service.application.duplicates import KeptFace
 from kyc_service.application.ids import new_id
 from kyc_service.application.keys import DataClass, KeyBatch, KeyStore, Owner, StoredKey
 from kyc_service.application.ports import PersonErased
@@ -11,6 +12,8 @@ from kyc_service.domain.application import Sealed
 from kyc_service.privacy.blobs import BlobMissing, BlobStore, blob_context, blob_path
 from kyc_service.privacy.sealing import DataKey, key_id_of
 from kyc_service.privacy.vault import Erased, SubjectErased, Vault
+
+AT_ONCE = 500  # faces opened between two looks at the database, which let others have their turn
 
 
 class UnlockedKey:
@@ -76,6 +79,34 @@ class People:
         if len(wanted) > 1:
             for stored in await self._batch.some(tenant, wanted):
                 await self._vault.adopt(stored)
+
+    async def seal_face(self, tenant: str, person: UUID, face: Sequence[float]) -> KeptFace:
+        """The description of a face as ciphertext under the person's own biometric key."""
+        owner, entry = _biometric(tenant, person), new_id()
+        try:
+            key = await self._vault.key_for(owner)
+        except SubjectErased as error:
+            raise PersonErased from error
+        payload = {"face": [round(number, 4) for number in face]}
+        return KeptFace(
+            id=entry,
+            person=person,
+            sealed=self._vault.seal(key, owner, stream=person, entry=entry, payload=payload),
+        )
+
+    async def open_faces(self, tenant: str, kept: Sequence[KeptFace]) -> Sequence[Sequence[float]]:
+        """The descriptions again, without those whose key was destroyed."""
+        faces: list[Sequence[float]] = []
+        for start in range(0, len(kept), AT_ONCE):
+            some = kept[start : start + AT_ONCE]
+            for stored in await self._batch.some(tenant, {key_id_of(one.sealed) for one in some}):
+                await self._vault.adopt(stored)
+            for one in some:
+                owner = _biometric(tenant, one.person)
+                opened = await self._vault.open(owner, stream=one.person, entry=one.id, box=one.sealed)
+                if not isinstance(opened, Erased) and isinstance(face := opened["face"], list):
+                    faces.append(face)
+        return faces
 
     def index(self, tenant: str, email: str) -> bytes:
         """What finds an address without telling it."""
@@ -172,6 +203,10 @@ class FileKey:
     def seal_answer(self, entry: UUID, body: bytes) -> bytes:
         """Seal an answer that may have to be given again."""
         return self._vault.seal_response(self._key, self._owner, body, entry)
+
+
+def _biometric(tenant: str, subject: UUID) -> Owner:
+    return Owner(tenant=tenant, subject=subject, data_class=DataClass.BIOMETRIC)
 
 
 def _person(tenant: str, subject: UUID) -> Owner:

@@ -39,6 +39,7 @@ REMEMBERED = """
     select fingerprint, subject, entry, response from idempotency
     where tenant = %s and client = %s and key = %s and expires_at > %s
 """
+FORGET_FACES = "delete from face_descriptions where tenant = %s and application = %s"
 RELEASE = "delete from file_claims where tenant = %s and application = %s"
 FORGET = "delete from document_marks where tenant = %s and application = %s"
 
@@ -107,7 +108,8 @@ class FileRows:
         return Remembered(fingerprint=row[0], subject=row[1], entry=row[2], response=row[3])
 
     async def release(self, tenant: str, application: UUID) -> int:
-        """Give up the application's claims, and the marks of its documents; how many claims there were."""
+        """Give up the application's claims, the marks of its documents and the faces; how many claims there were."""
         async with self._database.of(tenant) as connection, connection.transaction():
             await connection.execute(FORGET, (tenant, application))
+            await connection.execute(FORGET_FACES, (tenant, application))
             return (await connection.execute(RELEASE, (tenant, application))).rowcount

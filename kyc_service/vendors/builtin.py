@@ -114,6 +114,7 @@ class Builtin:
             files=tuple(one.sha256 for one in (seen, *beside)),
             reference=str(request.key),
             picture=seen.reading.look,
+            face=_face(request, seen.reading),
         )
 
     async def _seen(self, read: Read, media_type: str, *, describe: bool) -> Seen:
@@ -164,6 +165,12 @@ def _may_describe(request: Request) -> bool:
     """Whether faces are to be described at all: there is a selfie, the tenant wants it and the person agreed."""
     selfie = SELFIE in {request.doc_type, *(companion.doc_type for companion in request.companions)}
     return selfie and _face_use(request) is FaceUse.ALLOWED
+
+
+def _face(request: Request, reading: Reading) -> tuple[float, ...]:
+    """The one face of a selfie, if it may be kept; it was described only by consent."""
+    wanted = request.face_duplicates and request.doc_type == SELFIE and len(reading.faces) == 1
+    return reading.faces[0].description if wanted else ()
 
 
 def _face_use(request: Request) -> FaceUse:

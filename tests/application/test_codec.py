@@ -152,5 +152,6 @@ def test_terms_are_stored_in_full_so_that_a_replay_decides_alike() -> None:
         "screening",
         "face_matching",
         "keep_selfies",
+        "face_duplicates",
     }
     assert {f.name for f in fields(Document)} == {"doc_type", "file_id", "issued_country", "uploaded"}

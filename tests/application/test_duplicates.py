@@ -11,12 +11,14 @@ import pytest
 
 from kyc_service.application.desk import Announced, Caller, Submission, View
 from kyc_service.application.duplicates import ALIKE, BANDS, Trait, findings, traits
+from kyc_service.application.keys import DataClass
 from kyc_service.application.ports import Request, Started
 from kyc_service.bootstrap import VENDORS, App, build
 from kyc_service.domain.application import CheckAnswered
 from kyc_service.domain.findings import Category, Field, Finding, Outcome, Result, Severity, Verdict, judge, reasons_of
 from kyc_service.domain.reasons import GENERIC_TEXT, applicant_texts
 from kyc_service.settings import AvailableVendors, Settings
+from kyc_service.store.keys import Keys
 
 PASSED = Finding(id="document.readable", category=Category.DOCUMENT, outcome=Outcome.PASS, severity=Severity.HIGH)
 LOOK = hashlib.shake_256(b"a face among lines").hexdigest(128)
@@ -65,7 +67,9 @@ def other_look(share: int) -> str:
     return LOOK[: width * share] + "".join("0" if digit != "0" else "1" for digit in LOOK[width * share :])
 
 
-async def shown(app: App, caller: Caller, person: UUID, look: str, number: str, salt: str = "") -> CheckAnswered:
+async def shown(
+    app: App, caller: Caller, person: UUID, look: str, number: str, salt: str = "", doc_type: str = "PASSPORT"
+) -> CheckAnswered:
     """What came of the check after *person* had shown a document."""
 
     async def content() -> AsyncIterator[bytes]:
@@ -73,7 +77,7 @@ async def shown(app: App, caller: Caller, person: UUID, look: str, number: str, 
 
     file = await app.cabinet.upload(caller, "image/jpeg", content())
     assert not hasattr(file, "answer")
-    document = Announced(doc_type="PASSPORT", file_id=file.id, issued_country="NL")
+    document = Announced(doc_type=doc_type, file_id=file.id, issued_country="NL")
     view = await app.desk.submit(
         caller, Submission(user_id=person, email=f"{person}@example.com", documents=(document,), applicant=None)
     )
@@ -156,6 +160,93 @@ async def test_nothing_of_a_document_stands_in_the_table(app: App, caller: Calle
     plain = {hashlib.sha256(value).digest()[:16] for _, value in traits(result(b""))}
     assert not plain & {row[0] for row in rows}
     assert not any("SPECI" in row[1] for row in rows)
+
+
+# ── faces ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ANNA, SOMEBODY = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
+ANNA_AGAIN, ALMOST = (0.6, 0.0, 0.8), (0.49, 0.0, 0.8717)
+
+
+class Portraitist(Scripted):
+    """A vendor that reads in the file the face that it is to find, and tells it if it may be kept."""
+
+    async def check(self, request: Request) -> Result | Started:
+        assert request.read
+        content = b"".join([chunk async for chunk in request.read()])
+        face = tuple(float(part) for part in content.removeprefix(b"\xff\xd8\xff").split(b" ")[:3])
+        answer = replace(result(content, look=""), fields=(), picture=None)
+        return replace(answer, face=face if request.face_duplicates else ())
+
+
+@pytest.fixture
+async def keeping(settings: Settings) -> AsyncIterator[App]:
+    """A service whose tenant `sandbox` looks for one face under two names, and the tenant `acme` does not."""
+    vendors = {**VENDORS, AvailableVendors.BUILTIN: lambda _: Portraitist()}
+    async with build(settings.model_copy(update={"face_duplicates_tenants": ("sandbox",)}), vendors=vendors) as app:
+        yield app
+
+
+async def seen(app: App, caller: Caller, person: UUID, face: tuple[float, ...]) -> CheckAnswered:
+    """What came of the check after *person* had shown a selfie."""
+    return await shown(app, caller, person, " ".join(map(str, face)), str(person), doc_type="SELFIE")
+
+
+async def test_one_face_under_two_names_is_for_a_reviewer_and_never_a_no(keeping: App, caller: Caller) -> None:
+    first = uuid4()
+    assert (await seen(keeping, caller, first, ANNA)).verdict is Verdict.CLEAR
+    assert (await seen(keeping, caller, first, ANNA)).verdict is Verdict.CLEAR
+    again = await seen(keeping, caller, uuid4(), ANNA_AGAIN)
+    assert (again.verdict, again.reasons) == (Verdict.REVIEW, ("DUPLICATE_FACE",))
+    assert applicant_texts(again.reasons) == (GENERIC_TEXT,)
+
+
+@pytest.mark.parametrize("face", [SOMEBODY, ALMOST])
+async def test_other_faces_are_other_persons(keeping: App, caller: Caller, face: tuple[float, ...]) -> None:
+    await seen(keeping, caller, uuid4(), ANNA)
+    assert (await seen(keeping, caller, uuid4(), face)).verdict is Verdict.CLEAR
+
+
+async def test_a_tenant_that_does_not_want_it_keeps_no_face(keeping: App, caller: Caller, dsn: str) -> None:
+    for _ in range(2):
+        answer = await seen(keeping, replace(caller, tenant="acme"), uuid4(), ANNA)
+        assert answer.verdict is Verdict.CLEAR
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("select count(*) from face_descriptions").fetchone() == (0,)
+
+
+async def test_a_kept_face_is_sealed_and_goes_with_the_person(keeping: App, caller: Caller, dsn: str) -> None:
+    person = uuid4()
+    answer = await seen(keeping, caller, person, (0.1234, 0.5678, 0.8138))
+    assert answer.findings
+    told = await keeping.people.open(caller.tenant, person, (await applications(dsn))[0], answer.findings)
+    assert told
+    assert told["face"] == []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        (row,) = connection.execute("select sealed from face_descriptions").fetchall()
+        assert b"0.1234" not in row[0]
+        connection.execute(ERASE, (person,))
+        assert connection.execute("select count(*) from face_descriptions").fetchone() == (0,)
+    assert (await seen(keeping, caller, uuid4(), (0.1234, 0.5678, 0.8138))).verdict is Verdict.CLEAR
+
+
+async def test_who_had_biometric_data_erased_is_not_compared_any_more(keeping: App, caller: Caller, dsn: str) -> None:
+    person = uuid4()
+    await seen(keeping, caller, person, ANNA)
+    await Keys(keeping.database).destroy(caller.tenant, person, DataClass.BIOMETRIC, keeping.clock(), "test")
+    assert (await seen(keeping, caller, person, ANNA)).verdict is Verdict.CLEAR
+    assert await applications(dsn) == []
+
+
+async def test_a_rollback_takes_the_face_along(keeping: App, caller: Caller, dsn: str) -> None:
+    await seen(keeping, caller, uuid4(), ANNA)
+    await keeping.cabinet.release(caller.tenant, (await applications(dsn))[0])
+    assert (await seen(keeping, caller, uuid4(), ANNA)).verdict is Verdict.CLEAR
+
+
+async def applications(dsn: str) -> list[UUID]:
+    with psycopg.connect(dsn) as connection:
+        return [row[0] for row in connection.execute("select application from face_descriptions").fetchall()]
 
 
 def test_a_number_that_was_guessed_recognises_nothing() -> None:

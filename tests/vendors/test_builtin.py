@@ -190,6 +190,17 @@ async def test_a_selfie_is_compared_with_the_portrait_only_with_consent(engine: 
         assert answer.fields == ()
 
 
+@pytest.mark.parametrize(("wanted", "agreed"), [(True, True), (False, True), (True, False)])
+async def test_a_face_is_told_only_where_it_may_be_kept(engine: EnginePool, wanted: bool, agreed: bool) -> None:
+    asked = replace(card(draw_selfie(), agreed=agreed), doc_type="SELFIE", face_duplicates=wanted)
+    answer = await Builtin(engine).check(asked)
+    assert isinstance(answer, Result)
+    assert len(answer.face) == (128 if wanted and agreed else 0)
+    passport = await Builtin(engine).check(replace(asked, doc_type="PASSPORT"))
+    assert isinstance(passport, Result)
+    assert passport.face == ()
+
+
 async def test_a_document_that_was_never_uploaded_is_no_outage_that_could_be_waited_for(engine: EnginePool) -> None:
     with pytest.raises(VendorUnavailable) as refused:
         await Builtin(engine).check(never_uploaded(uuid4()))
