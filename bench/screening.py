@@ -2,10 +2,12 @@
 
 Everything is CPU time of this process, and compared within one run. The names are generated from the name groups'
 alphabet of syllables, so that no list has to be at hand; with WATCHLIST and QUERIES (the formats of `kyc screen`) real
-ones are used. rapidfuzz scans the same names always; nomenklatura's logic-v2 is asked when it is installed.
+ones are used. rapidfuzz scans the same names always; with --logic-v2 PYTHON, nomenklatura's logic-v2 is asked the same
+in an environment of its own where it is installed (it needs ICU).
 """
 
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -22,8 +24,8 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 from rapidfuzz.process import cdist
 
-from kyc_service.screening.bulk import read_query
-from kyc_service.screening.engine import candidates, rescreen, scored
+from kyc_service.screening.bulk import read_query, read_truth
+from kyc_service.screening.engine import Scored, candidates, rescreen, scored
 from kyc_service.screening.entries import Birth, Entry, Group, Kind, ListedName, NameKind
 from kyc_service.screening.features import prepared
 from kyc_service.screening.index import Index
@@ -103,35 +105,92 @@ def single(entries: Sequence[Entry], queries: Sequence[Query]) -> Index:
         ("rapidfuzz WRatio scan", fuzz.WRatio),
     ):
         told(name, [1000 * cpu(lambda text=text, by=scorer: cdist([text], texts, scorer=by)) for text in asked], ours)
-    logic_v2(index, queries[:40], ours)
     return index
 
 
-def logic_v2(index: Index, queries: Sequence[Query], ours: float) -> None:
-    """The matcher of nomenklatura on fifty candidates, as many as yente scores, found for it by our own retrieval."""
-    try:
-        from followthemoney import model
-        from nomenklatura.matching import LogicV2, ScoringConfig
-    except ImportError:
-        print("  nomenklatura logic-v2: not installed (pip install nomenklatura)")
-        return
+# Runs in the other environment. It scores entities that share an id once for all, so every one has its own.
+PEER = """
+import json, sys, time
+from followthemoney import model
+from nomenklatura.matching import LogicV2, ScoringConfig
+config, number = ScoringConfig.defaults(), 0
+def entity(told):
+    global number
+    number += 1
+    return model.get_proxy({"id": f"e{number}", **told})
+for line in sys.stdin:
+    asked, entries = json.loads(line)
+    asked, entries = entity(asked), [entity(entry) for entry in entries]
+    before = time.process_time()
+    scores = [LogicV2.compare(asked, entry, config).score for entry in entries]
+    print(json.dumps([time.process_time() - before, scores]), flush=True)
+"""
+SCHEMAS = {Kind.PERSON: "Person", Kind.ORGANISATION: "LegalEntity", Kind.VESSEL: "Vessel", Kind.AIRCRAFT: "Airplane"}
 
-    def proxy(names: Sequence[str], identity: str) -> object:
-        return model.get_proxy({"id": identity, "schema": "Person", "properties": {"name": list(names)}})
 
-    config = ScoringConfig.defaults()
-    spent = []
-    for query in queries:
+def entity(about: Query) -> dict[str, object]:
+    """Somebody as FollowTheMoney says it."""
+    person = about.kind is Kind.PERSON
+    said = {
+        "name": list(about.names),
+        "birthDate" if person else "incorporationDate": [
+            birth.first if birth.first == birth.last else birth.first[:4] for birth in about.births
+        ],
+        "nationality" if person else "country": list(about.countries),
+        "gender": [about.gender] if person and about.gender else [],
+    }
+    schema = SCHEMAS.get(about.kind, "LegalEntity")
+    named = {"name": said["name"]} if schema in {"Vessel", "Airplane"} else said
+    return {"schema": schema, "properties": named}
+
+
+def logic_v2(python: str, index: Index, asked: Sequence[tuple[Query, str | None]]) -> None:
+    """The matcher of nomenklatura on the fifty candidates that our retrieval finds, and the right one always among them.
+
+    *asked*: queries with the id of the entry that they are about, or None. Its candidates are as many as yente scores.
+    """
+    place_of = {identity: place for place, identity in enumerate(index.ids())}
+    jobs, spent = [], []
+    for query, target in asked:
         name = prepared(query.names[0], query.kind, index, index)
-        found = candidates(index, name, query, at_most=50) if name else []
-        pairs = [
-            proxy([one.value for one in index.entry(int(index.name_entry[place])).names], str(place)) for place in found
-        ]
-        if pairs:
-            asked = proxy(query.names, "q")
-            work = cpu(lambda asked=asked, pairs=pairs: [LogicV2.compare(asked, pair, config) for pair in pairs])
-            spent.append(1000 * work * 50 / len(pairs))
-    told("nomenklatura logic-v2, 50 given candidates", spent, ours)
+        found = index.name_entry[candidates(index, name, query, at_most=50)].tolist() if name else []
+        places = list(dict.fromkeys(([place_of[target]] if target else []) + found))
+        if places:
+            jobs.append((query, target, places))
+    lines = [
+        json.dumps([entity(query), [entity(query_of(index.entry(place))) for place in places]])
+        for query, _, places in jobs
+    ]
+    done = subprocess.run([python, "-c", PEER], input="\n".join(lines), capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"  nomenklatura logic-v2 does not run in {python}: {done.stderr.strip().splitlines()[-1]}")
+        return
+    pairs = theirs_spent = 0.0
+    scores: dict[str, list[tuple[bool, float]]] = {"this engine": [], "logic-v2": []}
+    for (query, target, places), line in zip(jobs, done.stdout.splitlines(), strict=True):
+        seconds, values = json.loads(line)
+        pairs, theirs_spent = pairs + len(places), theirs_spent + seconds
+        hits: list[Scored] = []
+        spent.append(1000 * cpu(lambda query=query, hits=hits: hits.extend(scored(index, query))))
+        ours = {hit.entry: hit.probability for hit in hits}
+        right = place_of[target] if target else None
+        scores["logic-v2"].append((bool(target), values[0] if target else max(values)))
+        scores["this engine"].append(
+            (bool(target), ours.get(right, 0.0) if target else max(ours.values(), default=0.0))
+        )
+    fifty = 1000 * theirs_spent / pairs * 50
+    mean = float(np.mean(spent))
+    print(f"  logic-v2: {pairs / theirs_spent:.0f} pairs a second, {fifty:.1f} ms for fifty: {fifty / mean:.1f} × ours")
+    for who, judged in scores.items():
+        clean = sorted((value for guilty, value in judged if not guilty), reverse=True)
+        guilty = [value for is_guilty, value in judged if is_guilty]
+        if not clean or not guilty:
+            continue
+        told = ", ".join(
+            f"{np.mean([value > clean[int(rate * len(clean))] for value in guilty]):.3f} at {rate:.1%}"
+            for rate in (0.02, 0.01, 0.005)
+        )
+        print(f"  {who}: of {len(guilty)} listed found {told} of {len(clean)} clean ones")
 
 
 _shared: list[Index] = []
@@ -178,11 +237,15 @@ def watching(lists: Index, count: int) -> None:
     )
 
 
-def real(watchlist: Path, queries: Path) -> tuple[list[Entry], list[Query]]:
-    """A list and queries in the formats of `kyc screen`."""
+def real(watchlist: Path, queries: Path) -> tuple[list[Entry], list[tuple[Query, str | None]]]:
+    """A list, and queries with whom they are about, in the formats of `kyc screen`."""
     entries = list(plain_jsonl.parse({"main": watchlist}, "bench", Problems()))
     opened = subprocess.run(["gzip", "-cdf", queries], capture_output=True, check=True).stdout.decode().splitlines()
-    asked = [read_query(line, number).query for number, line in enumerate(opened, 1)]
+    asked = [
+        (read_query(line, number).query, truth.target)
+        for number, line in enumerate(opened, 1)
+        if (truth := read_truth(line, number)).category != "neg_namesake"
+    ]
     return entries, random.Random(4).sample(asked, min(1_500, len(asked)))
 
 
@@ -191,18 +254,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--watchlist", type=Path)
     parser.add_argument("--queries", type=Path)
+    parser.add_argument("--logic-v2", metavar="PYTHON", help="of an environment with nomenklatura")
     parser.add_argument("--people", type=int, default=200_000)
     arguments = parser.parse_args()
     if arguments.watchlist and arguments.queries:
-        entries, queries = real(arguments.watchlist, arguments.queries)
+        entries, asked = real(arguments.watchlist, arguments.queries)
+        queries = [query for query, _ in asked]
         sizes = [len(entries)]
     else:
         entries = list(people(40_000, 1))
         queries = [query_of(entry) for entry in people(600, 2)]
+        asked = [(query, None) for query in queries]
         sizes = [16_000, 40_000]
     index = Index.build([])
     for size in sizes:
         index = single(entries[:size], queries)
+    if arguments.logic_v2:
+        logic_v2(arguments.logic_v2, index, asked)
     on_all_cores(index, queries)
     watching(index, arguments.people)
     sys.stdout.flush()

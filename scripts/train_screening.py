@@ -58,6 +58,7 @@ class Asked:
     query: Query
     right: frozenset[int]
     real: bool = False  # somebody off the list, who may be on it under another number after all
+    category: str = ""  # of innocents
 
 
 # ── The list to search, and the innocents ─────────────────────────────────────────────────────────────────────────
@@ -578,12 +579,12 @@ def guilty(
             continue
         if random.random() < 0.3:
             name = random.choice([name.value for name in entry.names if name.kind is not NameKind.WEAK])
-        yield _about(entry, _noisy(name, NOISES_OF.get(entry.kind, noises), random), same[place], random)
+        yield about(entry, _noisy(name, NOISES_OF.get(entry.kind, noises), random), same[place], random)
     for place, alias in taken:
-        yield _about(entries[place], alias, same[place], random)
+        yield about(entries[place], alias, same[place], random)
 
 
-def _about(entry: Entry, name: str, right: frozenset[int], random: Random) -> Asked:
+def about(entry: Entry, name: str, right: frozenset[int], random: Random) -> Asked:
     births = noisy_births(entry.births, random) if entry.kind is Kind.PERSON else ()
     gender = entry.gender if random.random() < 0.8 else None
     return Asked(
@@ -616,6 +617,7 @@ def innocent(
             ),
             right=nobody,
             real=True,
+            category="neg_real_people" if entry.kind is Kind.PERSON else "neg_org_real",
         )
     for name, code, births in people:
         yield Asked(
@@ -623,6 +625,7 @@ def innocent(
                 kind=Kind.PERSON, names=(name,), births=births if random.random() < 0.85 else (), countries=(code,)
             ),
             right=nobody,
+            category="neg_common_names",
         )
     by_country: dict[tuple[Kind, str], list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -637,7 +640,9 @@ def innocent(
             births = (_any_birth(random),) if random.random() < 0.85 else ()
             mixed = " ".join([one[0], *two[1:]])
             yield Asked(
-                query=Query(kind=entry.kind, names=(mixed,), births=births, countries=entry.countries[:1]), right=nobody
+                query=Query(kind=entry.kind, names=(mixed,), births=births, countries=entry.countries[:1]),
+                right=nobody,
+                category="neg_recombined",
             )
         elif entry.kind in NOISES_OF and entry is not other and random.random() < 0.5:
             half = " ".join([*one[: (len(one) + 1) // 2], *two[len(two) // 2 :]])
@@ -650,12 +655,17 @@ def innocent(
                     ),
                 ),
                 right=nobody,
+                category="neg_org_synthetic",
             )
         if entry.kind is Kind.PERSON and random.random() < 0.15:
             name = random.choice([listed.value for listed in entry.names])
             abroad = random.choice([code for code in _CROWD_COUNTRIES.split() if code not in entry.countries])
             born = (_decades_away(entry.births[0], random),) if entry.births else (_any_birth(random),)
-            yield Asked(query=Query(kind=entry.kind, names=(name,), births=born, countries=(abroad,)), right=nobody)
+            yield Asked(
+                query=Query(kind=entry.kind, names=(name,), births=born, countries=(abroad,)),
+                right=nobody,
+                category="neg_namesake" if entry.births else "neg_namesake_undated",
+            )
 
 
 def _decades_away(birth: Birth, random: Random) -> Birth:
@@ -775,9 +785,8 @@ def main() -> None:
     write(samples)
 
 
-def make(folder: Path, wheel: Path, seed: int) -> dict[str, Sample]:
-    """The pairs to learn from."""
-    random = Random(seed)
+def name_forms(wheel: Path) -> tuple[Mapping[str, Sequence[str]], Sequence[Sequence[str]]]:
+    """The other forms of each form of a name, and a form of every name as often as it has forms."""
     with zipfile.ZipFile(wheel) as archive:
         lines = archive.read("rigour/data/names/persons.txt").decode().splitlines()
     groups = [[form.strip() for form in line.partition("=>")[0].split(",")] for line in lines]
@@ -787,6 +796,13 @@ def make(folder: Path, wheel: Path, seed: int) -> dict[str, Sample]:
         for form in group:
             by_form[form] += [other for other in group if other != form]
     common = [[forms[0]] * len(group) for group, forms in zip(groups, latin, strict=True) if forms]
+    return by_form, common
+
+
+def make(folder: Path, wheel: Path, seed: int) -> dict[str, Sample]:
+    """The pairs to learn from."""
+    random = Random(seed)
+    by_form, common = name_forms(wheel)
     entries = listed(folder)
     numbers = clusters(entries)
     on = [Random(f"{seed}:{number}").random() < 0.6 for number in numbers]
@@ -829,7 +845,7 @@ def make(folder: Path, wheel: Path, seed: int) -> dict[str, Sample]:
                 random,
             )
         ),
-        *(_about(everybody[place], form, frozenset({place}), random) for place, form in eastern),
+        *(about(everybody[place], form, frozenset({place}), random) for place, form in eastern),
         *innocent(everybody[: len(chosen)], off, list(crowd(common, 9_000, random)), random),
     ]
     print(f"{len(everybody)} entries, {len(asked)} queries")
@@ -841,7 +857,8 @@ def write(samples: Mapping[str, Sample]) -> None:
     regimes = {}
     for regime in REGIMES:
         sample = samples[regime]
-        weights = fitted(terms(sample), sample.right)
+        used = np.array([regime != "organisation" or term not in _NOT_OF_COMPANIES for term in TERMS], np.float32)
+        weights = fitted(terms(sample) * used, sample.right)
         _let_a_common_country_support(weights)
         regimes[regime] = {
             "pairs": len(sample.right),
@@ -854,7 +871,11 @@ def write(samples: Mapping[str, Sample]) -> None:
             },
         }
         print(regime, len(sample.right), int(sample.right.sum()))
-    MODEL.write_text(json.dumps({"version": "2", "regimes": regimes}, indent=1) + "\n", encoding="utf-8")
+    MODEL.write_text(json.dumps({"version": "3", "regimes": regimes}, indent=1) + "\n", encoding="utf-8")
+
+
+# A long name is no surer for being long, and companies of a list's countries are mostly on no list.
+_NOT_OF_COMPANIES = frozenset({"information_covered", "information_core", "country_same", "country_same*both_covered"})
 
 
 def _let_a_common_country_support(weights: NDArray[np.float64]) -> None:
