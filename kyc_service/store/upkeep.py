@@ -39,7 +39,7 @@ BATCH = 1000  # rows of one statement: some milliseconds, and locks that nobody 
 
 @record
 class Retention:
-    """For how long finished orders are kept. Answers and refusals say themselves when they expire; what was given up stays."""
+    """For how long finished orders are kept. Answers and refusals know when they expire; what was given up stays."""
 
     orders: timedelta
     batch: int = BATCH
