@@ -16,7 +16,7 @@ from rapidfuzz.process import cpdist
 from kyc_service.domain.record import record
 from kyc_service.screening.entries import Kind
 from kyc_service.screening.index import Expansion, Index
-from kyc_service.screening.names import tokens_of
+from kyc_service.screening.names import is_distinctive, tokens_of
 from kyc_service.screening.organisations import acronym, is_legal_form
 
 Floats = NDArray[np.float32]
@@ -41,6 +41,8 @@ MEASURES: Final = (
     "numbers",  # 1 where both have numbers and the numbers differ
     "forms",  # 1 where both have a legal form and none is common
     "acronym",  # one side is the other's initials
+    "core_ours",  # as covered_ours, without legal forms, particles and common words of organisations
+    "core_theirs",
 )
 _COLUMN: Final = {name: place for place, name in enumerate(MEASURES)}
 INITIAL: Final = 0.62  # similarity of an initial and a token that begins with it
@@ -59,6 +61,7 @@ class Prepared:
     places: tuple[int, ...]  # where in the name each of them was written
     initials: str  # of the words in their order, for three words and more
     weights: Floats
+    core: NDArray[np.bool_]  # whether each token is what tells one name from another
     expansions: tuple[Expansion, ...]
     merged: tuple[tuple[Sequence[int], int], ...]  # tokens of ours, in this order, are one token of the index
     parted: tuple[tuple[int, Sequence[int]], ...]  # our token is these tokens of the index
@@ -92,6 +95,7 @@ def prepared(value: str, kind: Kind, index: Index, rarity: Index) -> Prepared | 
         places=tuple(order),
         initials=acronym(written),
         weights=rarity.weights(tokens),
+        core=np.array([is_distinctive(token) for token in tokens]),
         expansions=tuple(index.expansion(token) for token in tokens),
         merged=tuple(_merged(tokens, known)),
         parted=tuple(parted),
@@ -100,10 +104,10 @@ def prepared(value: str, kind: Kind, index: Index, rarity: Index) -> Prepared | 
 
 
 def _merged(tokens: Sequence[str], known: Mapping[str, int]) -> Iterator[tuple[Sequence[int], int]]:
-    """The pairs of tokens, and the whole of a name of three or four, that the index has as one token."""
-    lengths = {2, len(tokens)} if 2 < len(tokens) < 5 else {2}
-    for length in sorted(lengths):
-        for places in permutations(range(len(tokens)), length):
+    """The tokens that the index has as one: two, and of a name of at most five words up to four."""
+    words = [place for place, token in enumerate(tokens) if not is_legal_form(token)]
+    for length in range(2, max(min(len(words), 4), 2) + 1) if len(words) < 6 else (2,):
+        for places in permutations(words, length):
             joined = "".join([tokens[place] for place in places])
             if joined in known and joined.isalpha():
                 yield places, known[joined]
@@ -269,6 +273,14 @@ def measured_by_tokens(
     put("joined", 1.0)
     same = np.isclose(ours[0], 1) & np.isclose(theirs[0], 1)
     put("exact", same & (present.sum(axis=1) == len(name.tokens)) & (len(name.tokens) > 1))
+    own_core = _core(alignment.ours, our_weights, np.broadcast_to(name.core, our_weights.shape))
+    their_core = _core(
+        alignment.theirs,
+        alignment.their_weights,
+        np.append(index.token_core, np.uint8(0))[alignment.their_tokens].astype(bool),
+    )
+    put("core_ours", their_core if flipped else own_core)
+    put("core_theirs", own_core if flipped else their_core)
     for measure, values in _organisational(name, index, alignment.their_tokens).items():
         put(measure, values)
     return columns
@@ -285,6 +297,13 @@ def _side(similarities: Floats, weights: Floats, present: NDArray[np.bool_]) -> 
         alone.max(axis=1, initial=0),
         count.astype(np.float32),
     )
+
+
+def _core(similarities: Floats, weights: Floats, core: NDArray[np.bool_]) -> Floats:
+    """The share of the weight of *core* that is accounted for; of all weight, where no token is core."""
+    without = np.asarray(~core.any(axis=1), bool)
+    weights = np.where(core | without[:, None], weights, 0)
+    return np.asarray((weights * similarities).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-6), np.float32)
 
 
 def joined(name: Prepared, index: Index, alignment: Alignment, *, flipped: bool) -> Floats:
@@ -316,7 +335,7 @@ def _organisational(name: Prepared, index: Index, matrix: NDArray[np.int32]) -> 
     is_form = firsts == ord("_")
     own_forms = _known(filter(is_legal_form, name.tokens), index)
     own_numbers = [token for token in name.tokens if token.isdigit()]
-    is_number = np.append(index.token_is_number, False)[matrix]
+    is_number = np.append(index.token_number_only, 0)[matrix] > 0
     common_numbers = np.isin(matrix, _known(own_numbers, index)).sum(axis=1)
     return {
         "forms": is_form.any(axis=1) & bool(own_forms) & ~np.isin(matrix, own_forms).any(axis=1),

@@ -25,6 +25,7 @@ from kyc_service.screening.entries import Birth, Entry, Group, Identifier, Kind,
 from kyc_service.screening.names import (
     LONGEST_TOKEN,
     bigram_signatures,
+    is_distinctive,
     letter_signatures,
     share,
     skeleton,
@@ -34,7 +35,7 @@ from kyc_service.screening.names import (
 )
 from kyc_service.screening.synonyms import name_groups
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _MAGIC: Final = b"KYCIDX01"
 KINDS: Final = tuple(Kind)
 GENDERS: Final = (None, "male", "female")
@@ -73,6 +74,8 @@ class Index:
         self.token_comparable: NDArray[np.uint8] = get("token_comparable")  # type: ignore[assignment]
         self.token_letters: NDArray[np.uint64] = get("token_letters")  # type: ignore[assignment]
         self.token_signature: NDArray[np.uint64] = get("token_signature")  # type: ignore[assignment]
+        self.token_core: NDArray[np.uint8] = get("token_core")  # type: ignore[assignment]
+        self.token_number_only: NDArray[np.uint8] = get("token_number_only")  # type: ignore[assignment]
         self.token_count: NDArray[np.int32] = get("token_count")  # type: ignore[assignment]
         self.posting_start: NDArray[np.int64] = get("posting_start")  # type: ignore[assignment]
         self.postings: NDArray[np.int32] = get("postings")  # type: ignore[assignment]
@@ -179,11 +182,6 @@ class Index:
     def token_number(self) -> Mapping[str, int]:
         """Token → its place in the vocabulary."""
         return {token: number for number, token in enumerate(self.tokens)}
-
-    @cached_property
-    def token_is_number(self) -> NDArray[np.bool_]:
-        """Which tokens are digits alone."""
-        return np.array([token.isdigit() for token in self.tokens], bool)
 
     @cached_property
     def _skeletons(self) -> Mapping[str, int]:
@@ -438,6 +436,8 @@ def _token_arrays(
         "token_length": lengths,
         "token_initial": rows[:, 0].copy(),
         "token_comparable": np.array([comparable(token) for token in tokens], np.uint8),
+        "token_core": np.array([is_distinctive(token) for token in tokens], np.uint8),
+        "token_number_only": np.array([token.isdigit() for token in tokens], np.uint8),
         "token_letters": letter_signatures(rows),
         "token_signature": bigram_signatures(rows),
         "token_count": counts,

@@ -31,6 +31,7 @@ _ARABIC_ARTICLE: Final = re.compile("(?<![\u0620-\u06ff])\u0627\u0644(?=[\u0620-
 _SPLIT: Final = re.compile(r"[^a-z0-9]+")
 _SPACED: Final = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z]){3,}(?![a-z0-9])")
 _LETTERS: Final = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z])+(?![a-z0-9])")  # A.B.C., S. A.
+_PARTNERS: Final = re.compile(r"(?<=\b[a-z]) (?:and|y|e|und|et) (?=[a-z]\b)")  # G y G, I and S, as G&G, I&S
 _MIXED: Final = re.compile(r"(?=\S*[a-z])(?=\S*\d)[a-z0-9]+")
 _IDEOGRAPH: Final = re.compile("([\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3])")
 _MARKS: Final = re.compile("[\u0300-\u036f\u0483-\u0487\u064b-\u065f\u0670\u05b0-\u05c7]")
@@ -75,7 +76,9 @@ def tokens_of(value: str, kind: Kind) -> tuple[str, ...]:
     if kind is Kind.ORGANISATION and not value.isascii():
         value = translated(value[:LONGEST_NAME])
     text = " ".join(_SPLIT.split(romanised(value))).strip()
-    spaced = _LETTERS if kind is Kind.ORGANISATION else _SPACED
+    spaced = _SPACED
+    if kind is Kind.ORGANISATION:
+        spaced, text = _LETTERS, _PARTNERS.sub(" ", text)
     if spaced.search(text):
         text = spaced.sub(lambda match: match[0].replace(" ", ""), text)
     parts = [word[:LONGEST_TOKEN] for word in text.split(" ") if word]
@@ -186,3 +189,9 @@ def share(token: str) -> float:
     if token in organisation_words().common:
         return 0.6
     return _SHORT.get(len(token), 1.0)
+
+
+def is_distinctive(token: str) -> bool:
+    """Whether a token tells one name from another, as no legal form, particle or common word of organisations does."""
+    common = organisation_words().common
+    return not is_legal_form(token) and token not in words().particles and token not in common

@@ -23,7 +23,7 @@ def translated(value: str) -> str:
 def organisation_tokens(name: Sequence[str]) -> list[str]:
     """The words of *name* with legal forms as their class, common words in English, and fillers dropped."""
     table, fillers = organisation_words(), words().fillers
-    name = [repaired(word) for word in name]
+    name = _with_numbers([repaired(word) for word in name])
     tokens: list[str] = []
     at = 0
     while at < len(name):
@@ -38,6 +38,21 @@ def organisation_tokens(name: Sequence[str]) -> list[str]:
             tokens.extend(table.abbreviations.get(name[at]) or (meaning(name[at]),))
         at += 1
     return tokens or list(name)
+
+
+_TENS: Final = frozenset(str(tens) for tens in range(20, 100, 10))
+
+
+def _with_numbers(name: Sequence[str]) -> list[str]:
+    """*name* with `forty four` as one number."""
+    read: list[str] = []
+    for word in name:
+        tens, unit = meaning(read[-1]) if read and read[-1].isalpha() else "", meaning(word)
+        if tens in _TENS and len(unit) == 1 and unit in "123456789":
+            read[-1] = tens[0] + unit
+        else:
+            read.append(word)
+    return read
 
 
 def _form_length(name: Sequence[str], at: int) -> int:

@@ -34,6 +34,8 @@ HINGES: Final = {
         "missing_ours": (0.4,),
         "missing_theirs": (0.4,),
         "pairs": (1, 2, 3),
+        "core_ours": (0.6, 0.85, 0.95),
+        "core_theirs": (0.6, 0.85, 0.95),
     }.items()
     for at in places
 }
@@ -44,6 +46,8 @@ TERMS: Final = (
     *HINGES,
     "both_covered",
     "information_covered",
+    "both_core",
+    "information_core",
     *CONTEXT,
     "country_same*both_covered",
     *(f"{kind}:{verdict}" for verdict in _DATED for kind in ("born", "born_alike", "born_rare")),
@@ -114,7 +118,8 @@ def terms_of(measures: Floats, context: Context) -> Floats:
     get = {name: measures[:, place] for name, place in _COLUMN.items()}
     both = np.minimum(get["covered_ours"], get["covered_theirs"])
     columns = [*get.values(), *(np.maximum(get[measure] - at, 0) for measure, at in HINGES.values())]
-    columns += [both, both * get["information"]]
+    core = np.minimum(get["core_ours"], get["core_theirs"])
+    columns += [both, both * get["information"], core, core * get["information"]]
     columns += [np.asarray(getattr(context, name), np.float32) for name in CONTEXT]
     columns += [context.country_same * both]
     for verdict in _DATED:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kyc_service.screening.engine import LEAST, Match, candidates, context_of, measures_of, rescreen, scored, screen
 from kyc_service.screening.entries import Birth, Entry, Group, Identifier, Kind, ListedName, NameKind
-from kyc_service.screening.features import prepared
+from kyc_service.screening.features import MEASURES, prepared
 from kyc_service.screening.floors import Floor
 from kyc_service.screening.index import Index, IndexUnreadable
 from kyc_service.screening.query import Query, query_of
@@ -50,6 +50,9 @@ LIST = (
     entry(7, "M/V OCEAN LARKSPUR 7", kind=Kind.VESSEL, identifiers=number("imo", "IMO 9991234")),
     entry(8, "William Thistlewood", births=(year(1949, circa=True),), countries=("gb",)),
     entry(9, "Maria Elena Quispe Huarcaya", countries=("pe",), gender="female"),
+    entry(10, "Q&Z Vanderhoog Bros", kind=Kind.ORGANISATION),
+    entry(11, "Volunteer Brigade 44", kind=Kind.ORGANISATION),
+    entry(12, "Scientific and Technical Centre Almagest JSC", kind=Kind.ORGANISATION),
     *(entry(100 + n, f"Ivan Petrov{'aeiou'[n % 5]}sky{n}", countries=("bg",)) for n in range(30)),
 )
 
@@ -103,6 +106,10 @@ def test_a_person_is_found_however_the_name_is_written(index: Index, name: str, 
         (Kind.ORGANISATION, "ООО «Северный Алмазмаш»", 5),
         (Kind.ORGANISATION, "Severny Almazmash LLC", 5),
         (Kind.ORGANISATION, "Tarnak Steel Trade Limited", 6),
+        (Kind.ORGANISATION, "Q AND Z VANDERHOOG BROS", 10),
+        (Kind.ORGANISATION, "Q&Z Van Der Hoog Bros", 10),
+        (Kind.ORGANISATION, "Volunteer Brigade Forty-Four", 11),
+        (Kind.ORGANISATION, "NTC Almagest", 12),
         (Kind.VESSEL, "Ocean Larkspur 7", 7),
     ],
 )
@@ -221,6 +228,22 @@ def test_nobody_is_left_out_unlooked_who_would_have_been_told(index: Index, name
         terms = terms_of(measures_of(index, ours, names[names == one]), context)
         value = probability(float(log_odds(terms, context, Kind.PERSON, shipped_model())[0]))
         assert value < LEAST or index.name_entry[one] in told
+
+
+@pytest.mark.parametrize(
+    ("name", "listed", "core"),
+    [("Tarnak LLC", 1.0, 1.0), ("Steel Trading FZE", 0.0, None), ("Tarnak Dorval", 1.0, 0.5)],
+)
+def test_what_tells_a_company_from_others_is_measured_apart_from_what_many_do(
+    index: Index, name: str, listed: float, core: float | None
+) -> None:
+    ours = prepared(name, Kind.ORGANISATION, index, index)
+    assert ours
+    place = next(place for place, one in enumerate(LIST) if one.id == "test:6")
+    measures = measures_of(index, ours, np.flatnonzero(index.name_entry == place).astype(np.int32))[0]
+    assert measures[MEASURES.index("core_theirs")] == listed
+    if core is not None:
+        assert measures[MEASURES.index("core_ours")] == pytest.approx(core, abs=0.1)
 
 
 def test_more_letters_in_common_never_lower_a_probability() -> None:
