@@ -1,16 +1,19 @@
 """Commands from Kafka: one group of consumers, positions committed after the outcome, answers to a topic of the sender.
 
 The commands of one partition are carried out one after another. A record cannot be moved: `kyc.commands.parked` tells
-where the one that could not be carried out stands and why, and holds nothing of it.
+where the one that could not be carried out stands and why, and holds nothing of it. Kafka does not count deliveries, so
+the count stands beside the position: a record that ends every process that reads it is parked as well.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     AuthenticationFailedError,
     CommitFailedError,
@@ -20,11 +23,11 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from crowdpay_contracts.commands import COMMANDS, PARKED, REPLIES
 from pydantic_core import to_json
 
-from kyc_service.messaging.intake import ADDRESS_REFUSED, Clerk, Pace, lasting, parked
+from kyc_service.messaging.intake import ADDRESS_REFUSED, DELIVERED_TOO_OFTEN, Clerk, Pace, lasting, parked
 from kyc_service.messaging.kafka import Address, security
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
@@ -36,6 +39,7 @@ PATIENCE = 30.0
 TELLING = 10.0  # seconds in which an answer must be on the way; its topic may not exist
 MOMENT_MS = 250
 NEW_TOPICS_MS = 30_000  # after which a topic that was made later is noticed
+COUNT = re.compile(r"deliveries=(\d{1,4})")
 CHUNK = 20  # records of a partition between two commits: so many are carried out again after a kill, to no effect
 
 
@@ -67,13 +71,19 @@ class KafkaIntake:
             auto_offset_reset="earliest",
             metadata_max_age_ms=NEW_TOPICS_MS,
         )
+        administrator = AIOKafkaAdminClient(**given)
         try:
             async with AsyncExitStack() as stack:
-                for client in (producer, consumer):
-                    stack.push_async_callback(_stopped, client)
+                for client, stop in (
+                    (producer, producer.stop),
+                    (administrator, administrator.close),
+                    (consumer, consumer.stop),
+                ):
+                    stack.push_async_callback(_stopped, stop)
                     async with asyncio.timeout(PATIENCE):
                         await client.start()
-                await _Session(consumer, producer, self._clerk, self._pace, self._stopping).run()
+                deliveries = Deliveries(consumer, administrator)
+                await _Session(consumer, producer, deliveries, self._clerk, self._pace, self._stopping).run()
         except (AuthenticationFailedError, UnsupportedSaslMechanismError) as error:
             raise BrokerRefused("Kafka refuses the user, the password or the SASL mechanism.") from error
         except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
@@ -82,10 +92,57 @@ class KafkaIntake:
             raise BrokerUnavailable(f"Kafka cannot be reached ({type(error).__name__}).") from error
 
 
-async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+async def _stopped(stop: Callable[[], Awaitable[None]]) -> None:
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(5):
-            await client.stop()
+            await stop()
+
+
+class Deliveries:
+    """The positions of the group, and beside each how often what comes next was begun and not ended.
+
+    Only who is killed or loses the broker meanwhile leaves a count behind: a partition is given back without one.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, administrator: AIOKafkaAdminClient) -> None:
+        self._consumer = consumer
+        self._administrator = administrator
+        self._counts: dict[TopicPartition, int] = {}
+        self._suspected: dict[TopicPartition, int] = {}  # one of the records below this offset ended a reader
+        self._reached: dict[TopicPartition, int] = {}  # of what was begun
+
+    async def recall(self, partitions: Sequence[TopicPartition]) -> None:
+        """What those who had the partitions before have left behind."""
+        found = await self._administrator.list_consumer_group_offsets(GROUP, partitions=list(partitions))
+        for partition in partitions:
+            left = found.get(partition)
+            count = COUNT.fullmatch(left.metadata or "") if left else None
+            self._counts[partition] = int(count[1]) if count else 0
+            self._suspected[partition] = left.offset + CHUNK if left and count else 0
+
+    def suspected(self, record: ConsumerRecord) -> bool:
+        """Whether an earlier reader may have been ended by it, so that it is carried out by itself."""
+        return bool(record.offset < self._suspected.get(TopicPartition(record.topic, record.partition), 0))
+
+    async def begin(self, partition: TopicPartition, offset: int) -> int:
+        """Note that the record at *offset* is begun, and what comes with it; how often it was by now."""
+        count = self._counts.pop(partition, 0) + 1
+        self._reached[partition] = offset
+        await self._commit(partition, OffsetAndMetadata(offset, f"deliveries={count}"))
+        return count
+
+    def reach(self, partition: TopicPartition, offset: int) -> None:
+        """Everything before *offset* is done."""
+        self._reached[partition] = offset
+
+    async def end(self, partition: TopicPartition) -> None:
+        """Let the position stand where it was reached, with no count beside it."""
+        if (offset := self._reached.pop(partition, None)) is not None:
+            await self._commit(partition, OffsetAndMetadata(offset, ""))
+
+    async def _commit(self, partition: TopicPartition, place: OffsetAndMetadata) -> None:
+        with suppress(CommitFailedError, IllegalStateError):  # the partition went to another member meanwhile
+            await self._consumer.commit({partition: place})
 
 
 class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no stubs
@@ -95,12 +152,14 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
         self,
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
+        deliveries: Deliveries,
         clerk: Clerk,
         pace: Pace,
         stopping: asyncio.Event,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
+        self._deliveries = deliveries
         self._clerk = clerk
         self._pace = pace
         self._stopping = stopping
@@ -125,9 +184,12 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
             if task := self._at_work.pop(partition, None):
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+                await self._deliveries.end(partition)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Nothing to prepare."""
+        """Look up how often what comes next was begun before."""
+        if assigned:
+            await self._deliveries.recall(list(assigned))
 
     async def _take(self) -> None:
         """Give the next records of every partition that is idle to somebody who carries them out."""
@@ -146,14 +208,24 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
                 self._at_work[partition] = asyncio.create_task(self._carry_out(partition, records))
 
     async def _carry_out(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
-        done = None
+        rest = list(records)
+        while rest and not self._stopping.is_set():
+            number = 1 if self._deliveries.suspected(rest[0]) else len(rest)
+            await self._carry_out_together(partition, rest[:number])
+            rest = rest[number:]
+
+    async def _carry_out_together(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
+        """With one count, which tells of the first in the end: what comes after it is counted when it is the first."""
+        first = records[0]
+        if await self._deliveries.begin(partition, first.offset) > self._pace.attempts:
+            await self._park(first, DELIVERED_TOO_OFTEN)
+            self._deliveries.reach(partition, first.offset + 1)
+            records = records[1:]
         for record in records:
             if self._stopping.is_set() or not await self._handle(record):
                 break
-            done = record.offset + 1
-        if done is not None:
-            with suppress(CommitFailedError, IllegalStateError):  # the partition went to another member meanwhile
-                await self._consumer.commit({partition: done})
+            self._deliveries.reach(partition, record.offset + 1)
+        await self._deliveries.end(partition)
 
     async def _handle(self, record: ConsumerRecord) -> bool:
         """One record; False when the process ends before it was answered."""

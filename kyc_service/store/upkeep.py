@@ -16,6 +16,15 @@ ANSWERS = """
       for update skip locked
     ))
 """
+REFUSALS = """
+    delete from inbox
+    where ctid = any(array(
+      select ctid from inbox
+      where expires_at < %s
+      limit %s
+      for update skip locked
+    ))
+"""
 ORDERS = """
     delete from orders
     where ctid = any(array(
@@ -30,7 +39,7 @@ BATCH = 1000  # rows of one statement: some milliseconds, and locks that nobody 
 
 @record
 class Retention:
-    """For how long finished orders are kept. Answers say themselves when they expire; what was given up stays."""
+    """For how long finished orders are kept. Answers and refusals know when they expire; what was given up stays."""
 
     orders: timedelta
     batch: int = BATCH
@@ -51,7 +60,8 @@ class Upkeep:
         batch = self._retention.batch
         async with self._database.system() as connection:
             answers = await connection.execute(ANSWERS, (at, batch))
+            refusals = await connection.execute(REFUSALS, (at, batch))
             orders = await connection.execute(ORDERS, (at - self._retention.orders, batch))
-        rows = answers.rowcount + orders.rowcount
+        rows = answers.rowcount + refusals.rowcount + orders.rowcount
         self._removed(rows)
         return rows

@@ -96,7 +96,7 @@ class Stream:
         """
         deadline = self._loop.time() + patience
         while not self._complete() or len(self._positions) < MOST_POSITIONS:
-            message = self._next()
+            message = self._next() or self._next_after_reading()
             if message is not None:
                 self._take(*message)
             elif self._complete() or not await self._more(deadline):
@@ -165,6 +165,11 @@ class Stream:
         if wanted:
             self._report()
         return place, None
+
+    def _next_after_reading(self) -> tuple[int, bytes | None] | None:
+        """Libpq reads some kilobytes at a time, and there may be more."""
+        self._consume()
+        return self._next()
 
     async def _more(self, deadline: float) -> bool:
         """Wait until the server has sent something; False when it has not until *deadline*."""

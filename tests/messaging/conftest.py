@@ -9,6 +9,7 @@ from uuid import uuid4
 import pika
 import psycopg
 import pytest
+from confluent_kafka import Producer
 from psycopg.conninfo import make_conninfo
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -94,3 +95,12 @@ async def logical_journal(logical: str) -> AsyncIterator[Journal]:
     """On the database that streams."""
     async with journal_of(logical) as journal:
         yield journal
+
+
+@pytest.fixture
+def mock() -> Iterator[str]:
+    """The mock cluster of librdkafka: three brokers, which lives in this process."""
+    cluster = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 3, "log_level": 0})
+    metadata = cluster.list_topics(timeout=10)
+    yield ",".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
+    cluster.flush(5)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from bus import Journal, eventually, relaying
 from cloudevents.v1.http import from_json
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from crowdpay_contracts.envelope import TOPIC, parse_event
 from nodes import kafka_mesh
@@ -16,15 +16,6 @@ from kyc_service.messaging.kafka import address, open_kafka
 from kyc_service.messaging.publisher import BrokerUnavailable
 from kyc_service.messaging.publisher import Message as Outgoing
 from kyc_service.settings import RelayMode
-
-
-@pytest.fixture
-def mock() -> Iterator[str]:
-    """The mock cluster of librdkafka: three brokers, which lives in this process."""
-    cluster = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 3, "log_level": 0})
-    metadata = cluster.list_topics(timeout=10)
-    yield ",".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
-    cluster.flush(5)
 
 
 @pytest.fixture(scope="module")

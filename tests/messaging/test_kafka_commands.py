@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -77,7 +78,8 @@ class Sender:
         """Everything that the topic holds."""
         consumer = Consumer({"bootstrap.servers": self._servers, "group.id": "test", "auto.offset.reset": "earliest"})
         try:
-            consumer.assign([TopicPartition(topic, 0, 0)])
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
             found: list[Message] = []
             silent = 0
             while silent < 3:
@@ -202,6 +204,40 @@ async def test_failures_are_counted_and_outages_are_waited_for(servers: str, sen
         (note,) = await sender.answers(topic=PARKED)
         assert json.loads(note.value() or b"")["reason"] == "internal_error"
         assert [letter.body for letter in faulty.letters] == [b"x"] * (3 + PACE.attempts) + [b"y"]
+
+
+class Deadly:
+    """One command ends whoever carries it out; the test does the killing, because the mock cluster lives with it."""
+
+    def __init__(self) -> None:
+        self.struck = asyncio.Event()
+        self.letters: list[bytes] = []
+
+    async def __call__(self, letter: Letter) -> Answer:
+        self.letters.append(letter.body)
+        if letter.body == b"poison":
+            self.struck.set()
+            await asyncio.Event().wait()
+        return Answer(fate=Fate.DONE, status=200, media_type="application/json", body=b"", headers={})
+
+
+@pytest.mark.long
+async def test_a_record_that_ends_its_readers_is_parked_and_the_partition_goes_on(mock: str) -> None:
+    deadly, twice = Deadly(), replace(PACE, attempts=2)
+    async with AIOKafkaProducer(bootstrap_servers=mock, linger_ms=100) as producer:
+        sender = Sender(mock, producer)
+        await asyncio.gather(*(sender.send(body, None) for body in (b"before", b"poison", b"after")))
+        for _ in range(3):  # at first it is in hand together with the one before
+            running = asyncio.create_task(KafkaIntake("kafka", address(f"kafka://{mock}"), deadly, twice).run())
+            async with asyncio.timeout(20):
+                await deadly.struck.wait()
+            running.cancel()
+            await asyncio.wait({running})
+            deadly.struck.clear()
+        async with listening(mock, deadly, twice):
+            (note,) = await sender.answers(topic=PARKED)
+    assert json.loads(note.value() or b"")["reason"] == "delivered_too_often"
+    assert deadly.letters == [b"before", b"poison", b"before", b"poison", b"poison", b"after"]
 
 
 async def test_a_position_moves_only_after_the_outcome(servers: str, sender: Sender) -> None:

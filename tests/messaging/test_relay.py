@@ -1,6 +1,7 @@
 """Every event reaches the broker, in order, and whatever is down stops nothing but its own position."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext, suppress
@@ -8,6 +9,7 @@ from functools import partial
 from uuid import UUID
 
 import pika
+import psycopg
 import pytest
 from bus import SCREENED, Consumer, Journal, Proxy, eventually, journal_of, per_application, relaying
 from cloudevents.v1.http import from_json
@@ -16,6 +18,7 @@ from crowdpay_contracts.internal import INTERNAL_TOPIC, parse_alert
 from nodes import RabbitNode, kafka_mesh
 from structlog.testing import capture_logs
 
+from kyc_service.application.published import CONFIDED, PUBLISHED
 from kyc_service.domain.clearance import Hit
 from kyc_service.messaging.amqp import UNROUTED
 from kyc_service.messaging.brokers import Broker, opened
@@ -254,6 +257,14 @@ async def test_the_more_events_come_the_longer_they_gather(journal: Journal) -> 
         after_many = await taken(following, 200)
     assert after_many > LONGEST_GATHERING * 0.9
     assert min(alone) < LONGEST_GATHERING / 2
+
+
+def test_the_database_counts_every_kind_of_event_that_is_told(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("select proname, prosrc from pg_proc where proname in ('backlogs', 'feed_news')")
+        named = {function: set(re.findall(r"'([A-Z]\w+)'", source)) for function, source in rows.fetchall()}
+    public = {kind.__name__ for kind in PUBLISHED}
+    assert named == {"backlogs": public | {kind.__name__ for kind in CONFIDED}, "feed_news": public}
 
 
 async def test_a_slot_that_cannot_be_had_is_told_once_and_the_table_is_followed(

@@ -21,6 +21,10 @@ ANSWER = """
     insert into idempotency (tenant, client, key, fingerprint, subject, entry, response, expires_at)
     values (%s, 'client', %s, '', gen_random_uuid(), gen_random_uuid(), '', %s)
 """
+REFUSAL = """
+    insert into inbox (tenant, client, key, fingerprint, problem, expires_at)
+    values (%s, 'client', %s, '', '{}', %s)
+"""
 
 
 def orders(dsn: str, done: datetime | None, dead: datetime | None = None, number: int = 1) -> list[UUID]:
@@ -64,6 +68,15 @@ async def test_only_expired_answers_are_removed(dsn: str, database: Database) ->
             connection.execute(ANSWER, (tenant, key, expires))
     assert await Upkeep(database, Retention(orders=timedelta(days=30))).tidy(NOW) == 2
     assert answers(dsn) == {"good"}
+
+
+async def test_only_expired_refusals_are_removed(dsn: str, database: Database) -> None:
+    with psycopg.connect(dsn) as connection:
+        for tenant, key, expires in (("acme", "old", LATELY), ("globex", "older", LONG_AGO), ("acme", "good", LATER)):
+            connection.execute(REFUSAL, (tenant, key, expires))
+    assert await Upkeep(database, Retention(orders=timedelta(days=30))).tidy(NOW) == 2
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("select key from inbox").fetchall() == [("good",)]
 
 
 async def test_a_batch_is_bounded_and_workers_do_not_get_in_each_others_way(dsn: str, database: Database) -> None:

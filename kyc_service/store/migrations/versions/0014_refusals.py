@@ -1,0 +1,20 @@
+"""Refusals of commands whose time has passed are removed for all tenants."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0014_refusals"
+down_revision = "0013_faces"
+branch_labels = None
+depends_on = None
+
+SQL = Path(__file__).parent
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql((SQL / f"{revision}.up.sql").read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def downgrade() -> None:
+    op.get_bind().exec_driver_sql((SQL / f"{revision}.down.sql").read_text(encoding="utf-8").replace("%", "%%"))
