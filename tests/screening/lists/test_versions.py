@@ -284,7 +284,7 @@ async def test_a_list_that_is_missing_or_old_is_a_fault(
     assert await library.faults(now + timedelta(hours=73)) == ("The list mine was last confirmed 73 hours ago.",)
     other = written(HUNDRED, name="other.jsonl")
     await bring(shelf, "other", [(other, describe(other))], now + timedelta(hours=73))
-    library._wanted = ("mine", "un_sc")
+    library.wanted = ("mine", "un_sc")
     assert await library.faults(now + timedelta(hours=1)) == ("The list un_sc is not in force: run `kyc lists sync`.",)
 
 
