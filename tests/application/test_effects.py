@@ -255,10 +255,9 @@ async def test_a_selfie_cannot_be_read_any_more_once_the_application_is_over(app
     assert isinstance(view, View)
     assert (await worked_off(app, view.snapshot.id, seconds=60))[0] in TERMINAL
     work = asyncio.create_task(app.worker.run())
-    for _ in range(2000):
-        if (await app.cabinet.view("sandbox", stored.id)).sha256 is None:
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while (await app.cabinet.view("sandbox", stored.id)).sha256 is not None:
+            await asyncio.sleep(0.01)
     app.worker.stop()
     await work
     with pytest.raises(PersonErased):
