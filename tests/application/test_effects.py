@@ -256,7 +256,7 @@ async def test_a_selfie_cannot_be_read_any_more_once_the_application_is_over(app
     assert (await worked_off(app, view.snapshot.id, seconds=60))[0] in TERMINAL
     work = asyncio.create_task(app.worker.run())
     async with asyncio.timeout(60):
-        while (await app.cabinet.view("sandbox", stored.id)).sha256 is not None:
+        while (await app.cabinet.view("sandbox", stored.id)).sha256 is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     app.worker.stop()
     await work
