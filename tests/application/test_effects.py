@@ -253,13 +253,15 @@ async def test_a_selfie_cannot_be_read_any_more_once_the_application_is_over(app
     )
     view = await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=documents))
     assert isinstance(view, View)
-    assert (await worked_off(app, view.snapshot.id, seconds=60))[0] in TERMINAL
     work = asyncio.create_task(app.worker.run())
     async with asyncio.timeout(60):
         while (await app.cabinet.view("sandbox", stored.id)).sha256 is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     app.worker.stop()
     await work
+    found = await app.applications.load("sandbox", view.snapshot.id)
+    assert found is not None
+    assert found.state.status in TERMINAL
     with pytest.raises(PersonErased):
         [chunk async for chunk in app.cabinet.read("sandbox", stored.id)]
     await app.cabinet.erase("sandbox", stored.id, "once more does no harm")
