@@ -34,7 +34,8 @@ def empty(server: str) -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(name))
         yield make_conninfo(server, dbname=name.as_string().strip('"'))
-        connection.execute(sql.SQL("drop database {} with (force)").format(name))
+        # The server itself ends its own clean-up in there; by force, its owner may not.
+        connection.execute(sql.SQL("drop database {}").format(name))
 
 
 def shape(target: str) -> list[tuple[object, ...]]:
