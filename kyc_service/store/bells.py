@@ -67,10 +67,11 @@ class Bells:
         """Again and again, with a connection of its own; an unreachable database is waited for."""
         while True:
             with suppress(psycopg.OperationalError):
-                async with await AsyncConnection.connect(
-                    self._target, autocommit=True, application_name="kyc-bell"
-                ) as connection:
+                connection = await AsyncConnection.connect(self._target, autocommit=True, application_name="kyc-bell")
+                try:
                     await errand(connection)
+                finally:  # as a context it would roll back first, and stay open when that is cancelled
+                    await connection.close()
             await asyncio.sleep(PATIENCE)
 
     async def _carry(self, connection: AsyncConnection) -> None:

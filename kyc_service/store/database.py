@@ -148,11 +148,12 @@ class Database:
     async def system(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """A connection of its own that sees every tenant: for rebuilding, auditing and relaying, never for requests."""
         with self._border():
-            async with await AsyncConnection.connect(
-                self.target, autocommit=True, application_name="kyc-system"
-            ) as connection:
+            connection = await AsyncConnection.connect(self.target, autocommit=True, application_name="kyc-system")
+            try:
                 await connection.execute("set role kyc_system")
                 yield connection
+            finally:  # as a context it would roll back first, and stay open when that is cancelled
+                await connection.close()
 
     @contextmanager
     def _border(self) -> Iterator[None]:
