@@ -363,8 +363,12 @@ class Cabinet:
     async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
         """Destroy the file's keys and its bytes; twice does no harm, nor does a file that this tenant never had."""
         row = await self._rows.get(tenant, file_id)
-        if row is not None:
-            await self._vault.erase(tenant, file_id, row.path, at=self._clock(), reason=reason)
+        if row is None:
+            return
+        await self._vault.erase(tenant, file_id, row.path, at=self._clock(), reason=reason)
+        moved = await self._row(tenant, file_id)  # without keys nothing moves any more
+        if moved.path != row.path:
+            await self._vault.discard(moved.path)
 
     async def _row(self, tenant: str, file_id: UUID) -> FileRow:
         row = await self._rows.get(tenant, file_id)

@@ -159,6 +159,20 @@ class Behind(FileRows):
         return told or await super().get(tenant, file_id)
 
 
+async def test_no_byte_is_left_of_a_selfie_that_was_moved_in_the_moment_before_it_was_erased(
+    app: App, caller: Caller, dsn: str
+) -> None:
+    rows = Behind(app.database)
+    cabinet = Cabinet(rows=rows, vault=app.documents, limit=1 << 20, clock=app.clock)
+    selfie = await uploaded(app, caller, SELFIE)
+    former = await rows.get("sandbox", selfie)
+    await app.cabinet.set_apart("sandbox", selfie)
+    rows.former = former
+    await cabinet.erase("sandbox", selfie, "in the moment after")
+    assert classes(dsn, selfie) == {"document": False, "biometric": False}
+    assert blobs(app) == []
+
+
 async def test_who_reads_a_selfie_while_it_is_moved_gets_it_all_the_same(app: App, caller: Caller) -> None:
     rows = Behind(app.database)
     cabinet = Cabinet(rows=rows, vault=app.documents, limit=1 << 20, clock=app.clock)
