@@ -83,7 +83,10 @@ class Worker:
         self._bell.ring()
 
     async def run(self) -> None:
-        """Work until `stop`. An unreachable database is waited for; what is cancelled goes to another worker."""
+        """Work until `stop`. An unreachable database is waited for; what is cancelled goes to another worker.
+
+        Nothing that was begun here still runs afterwards.
+        """
         tidying = asyncio.create_task(self._tidy(), name="upkeep")
         try:
             while not self._stopping:
@@ -92,11 +95,10 @@ class Worker:
             if self._running:
                 await asyncio.wait(self._running)
         finally:
-            tidying.cancel()
-            for task in self._running:
+            begun = (tidying, *self._running)
+            for task in begun:
                 task.cancel()
-            with suppress(asyncio.CancelledError):
-                await tidying
+            await asyncio.gather(*begun, return_exceptions=True)
 
     async def _tidy(self) -> None:
         """Now and then, batch after batch until nothing is left, while the orders go on."""

@@ -287,6 +287,32 @@ async def test_a_vendor_without_room_is_asked_again_and_never_given_up(settings:
         assert VendorGivenUp.__name__ not in await happened(app, view.snapshot.id)
 
 
+async def test_a_worker_that_is_cancelled_has_ended_what_it_had_begun(settings: Settings, caller: Caller) -> None:
+    class Slow(Simulated):
+        asked, over = asyncio.Event(), False
+
+        async def check(self, request: Request) -> Result | Started:
+            Slow.asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.05)  # a connection that is hung up politely
+                Slow.over = True
+            return await super().check(request)
+
+    vendors = {**VENDORS, AvailableVendors.SIMULATED: lambda _: Slow("simulated")}
+    async with build(settings, vendors=vendors) as app:
+        passport = Announced(doc_type="PASSPORT", file_id=magic_file_id(Magic.VERIFIED), issued_country="NL")
+        await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=(passport,)))
+        work = asyncio.create_task(app.worker.run())
+        async with asyncio.timeout(20):
+            await Slow.asked.wait()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        assert work.cancelled()
+        assert Slow.over
+
+
 OBEDIENT = (sys.executable, str(Path(__file__).parents[1] / "documents/children/obedient.py"))
 
 
