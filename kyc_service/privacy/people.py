@@ -13,6 +13,7 @@ from kyc_service.privacy.blobs import BlobMissing, BlobStore, blob_context, blob
 from kyc_service.privacy.sealing import DataKey, key_id_of
 from kyc_service.privacy.vault import Erased, SubjectErased, Vault
 
+
 class UnlockedKey:
     """A key at hand, and whether it is to be stored with what is sealed under it."""
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from kyc_service.application.duplicates import Bearer, KeptFace
 from kyc_service.store.database import Database
 
-# The person's keys are held while the description comes in, so that an erasure, of the person or of their biometric data,
-# comes before it or takes it along.
+# The person's keys are held while the description comes in, so that an erasure, of the person or of their biometric
+# data, comes before it or takes it along.
 KEEP = """
     with living as (
       select class from keys
