@@ -321,10 +321,15 @@ class Effects:
     async def _reopen(self, leased: Leased, command: LapseClearance) -> None:
         """Have the hit looked at again, unless the person was erased: there is nobody left to compare."""
         found = await self._store.load(leased.tenant, leased.stream)
-        if found and await self._people.open(leased.tenant, found.state.user_id, leased.stream, found.state.person):
-            await self._finish(leased, command)
+        hit = found.state.clearance.hit(command.hit) if found and found.state.clearance else None
+        if found and hit and await self._remembered(leased, found):
+            await self._finish(leased, replace(command, absent_from=await self._screener.without(hit.entry)))
         else:
             await self._orders.finish(leased, self._clock())
+
+    async def _remembered(self, leased: Leased, found: Snapshot) -> bool:
+        """Whether the person was not erased."""
+        return bool(await self._people.open(leased.tenant, found.state.user_id, leased.stream, found.state.person))
 
     async def _undo(self, leased: Leased, step: Step) -> None:
         if step.name == CLAIM:

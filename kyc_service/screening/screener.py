@@ -66,6 +66,18 @@ class ListScreener:
         self._told(time.perf_counter() - started)
         return found
 
+    async def without(self, entry: str) -> tuple[ListVersion, ...]:
+        """The lists in force, if *entry* is on none of them; nothing while it is on one.
+
+        Raises:
+            ScreeningUnavailable: a list is missing or stale.
+        """
+        await self.demand()
+        edition = await self.edition()
+        if entry in await asyncio.to_thread(edition.index.ids):
+            return ()
+        return _versions(edition)
+
     async def demand(self) -> None:
         """Return if the lists may clear somebody.
 
@@ -122,11 +134,7 @@ class ListScreener:
         return Screened(
             basis=Basis(
                 engine=ENGINE_VERSION,
-                lists=tuple(
-                    ListVersion(list=one.source, version=str(one.version))
-                    for one in edition.in_force.lists
-                    if terms.asks(one.source)
-                ),
+                lists=tuple(one for one in _versions(edition) if terms.asks(one.list)),
                 review_from=terms.review_from,
             ),
             possible=tuple(self._possible(identity, match) for identity, match in ranked),
@@ -159,6 +167,10 @@ class ListScreener:
     def _country(self, code: str | None) -> str | None:
         found = self._alpha_2(code) if code else None
         return found.lower() if found else None
+
+
+def _versions(edition: Edition) -> tuple[ListVersion, ...]:
+    return tuple(ListVersion(list=one.source, version=str(one.version)) for one in edition.in_force.lists)
 
 
 def _told(identity: Identity) -> str:
