@@ -13,11 +13,11 @@ from kyc_service.application import codec
 from kyc_service.application.desk import Disclosed, View
 from kyc_service.application.files import FileView
 from kyc_service.application.ports import PersonErased
-from kyc_service.domain.application import AlertRaised, Event, HitDecided, HitReopened, PersonScreened
+from kyc_service.domain.application import AlertRaised, Event, HitDecided, HitDelisted, HitReopened, PersonScreened
 from kyc_service.domain.reasons import GENERIC_TEXT, REASONS, Disclosure, applicant_texts
 from kyc_service.domain.record import record
 
-OF_SCREENING = (PersonScreened, AlertRaised, HitDecided, HitReopened)
+OF_SCREENING = (PersonScreened, AlertRaised, HitDecided, HitReopened, HitDelisted)
 OF_HITS = ("hits", "hit", "decision", "reason", "cleared_for")  # the members that tell of a hit
 UNSPECIFIED = "UNSPECIFIED"  # the code beside a text that says nothing, on purpose
 # The facts that are also broadcast, and as what.

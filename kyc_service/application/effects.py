@@ -60,7 +60,8 @@ from kyc_service.domain.record import record
 from kyc_service.saga.verification import Discharge, Enrol, ForgetSelfie, Later, RunCheck, Screen, Undo
 
 LONGEST_WAIT = timedelta(hours=1)
-LISTS_WAIT = timedelta(minutes=1)  # the lists are our own: as soon as they are fresh again, whoever waits goes on
+OUR_WAIT = timedelta(minutes=1)  # lists and files are our own: as soon as they are there again, whoever waits goes on
+NO_FILES = "FILES_UNAVAILABLE"
 
 # A selfie goes with the decision that it was for: whoever applies again must take another one.
 FILE_ERASED = Finding(
@@ -149,9 +150,10 @@ class Effects:
         """What follows from an attempt that failed: another one after the pause returned, or giving the vendor up.
 
         A step that cannot be undone is never given up: an operator is told, and it is tried on. Nor is asking the
-        lists: whom they were not asked about is never verified, and waits.
+        lists: whom they were not asked about is never verified, and waits. Nor is any vendor for the sake of files that
+        we could not read ourselves.
         """
-        exhausted = leased.failures >= self._patience.retries
+        exhausted = leased.failures >= self._patience.retries and cause != NO_FILES
         match leased.order:
             case RunCheck(check=check, vendor=vendor) if exhausted:
                 await self._finish(leased, RecordOutage(check=check, vendor=vendor, cause=cause))
@@ -162,8 +164,8 @@ class Effects:
             case _:
                 pass
         pause = self._patience.wait(leased.failures)
-        if isinstance(leased.order, Screen):
-            pause = min(pause, LISTS_WAIT)
+        if isinstance(leased.order, Screen) or cause == NO_FILES:
+            pause = min(pause, OUR_WAIT)
         await self._orders.postpone(leased, self._clock() + pause, cause, failed=True)
         return pause
 
@@ -321,10 +323,15 @@ class Effects:
     async def _reopen(self, leased: Leased, command: LapseClearance) -> None:
         """Have the hit looked at again, unless the person was erased: there is nobody left to compare."""
         found = await self._store.load(leased.tenant, leased.stream)
-        if found and await self._people.open(leased.tenant, found.state.user_id, leased.stream, found.state.person):
-            await self._finish(leased, command)
+        hit = found.state.clearance.hit(command.hit) if found and found.state.clearance else None
+        if found and hit and await self._remembered(leased, found):
+            await self._finish(leased, replace(command, absent_from=await self._screener.without(hit.entry)))
         else:
             await self._orders.finish(leased, self._clock())
+
+    async def _remembered(self, leased: Leased, found: Snapshot) -> bool:
+        """Whether the person was not erased."""
+        return bool(await self._people.open(leased.tenant, found.state.user_id, leased.stream, found.state.person))
 
     async def _undo(self, leased: Leased, step: Step) -> None:
         if step.name == CLAIM:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kyc_service.application.keys import StoredKey
 from kyc_service.domain.application import Application, Event, Sealed
-from kyc_service.domain.clearance import Basis, ScreeningTerms
+from kyc_service.domain.clearance import Basis, ListVersion, ScreeningTerms
 from kyc_service.domain.findings import Result
 from kyc_service.domain.record import record
 from kyc_service.saga.verification import Order
@@ -145,6 +145,10 @@ class KeyExists(Exception):
 
 class StoreUnavailable(Exception):
     """The database cannot be reached at the moment."""
+
+
+class FilesUnavailable(Exception):
+    """The store of the files cannot be reached at the moment."""
 
 
 class Store(Protocol):
@@ -374,6 +378,14 @@ class ScreeningUnavailable(VendorUnavailable):
 
 class Screener(Protocol):
     """The sanctions and PEP lists, and the engine that asks them."""
+
+    async def without(self, entry: str) -> tuple[ListVersion, ...]:
+        """The lists in force, if *entry* is on none of them; nothing while it is on one.
+
+        Raises:
+            ScreeningUnavailable: a list is missing or stale.
+        """
+        ...
 
     def fingerprint(self, identities: Sequence[Identity]) -> bytes:
         """What tells the facts that the lists are asked with from others, and says nothing about them."""

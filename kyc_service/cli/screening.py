@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kyc_service.screening.engine import Match
     from kyc_service.screening.entries import Entry
     from kyc_service.screening.index import Index
-    from kyc_service.screening.watch import Rehearsal
+    from kyc_service.screening.rehearsal import Rehearsal
 
 KINDS = ("person", "organisation", "vessel", "aircraft", "unknown")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -289,9 +289,15 @@ def _print(rows: "Sequence[Figures]", *, as_json: bool) -> None:
 
 
 @screen.command("campaign")
-@click.option("--dry-run", is_flag=True, help="Tell what would change, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
+@click.option(
+    "--notes",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where a dry run keeps whom it examined, and goes on when it is started again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON; with --dry-run it names the applications")
-def campaign(*, dry_run: bool, as_json: bool) -> None:
+def campaign(*, dry_run: bool, notes: Path | None, as_json: bool) -> None:
     """Screen everybody who is watched against what is in force now: lists, engine, KYC_SCREENING_REVIEW_FROM.
 
     The workers do the same by themselves, little by little. Before a new release or another setting reaches them, a
@@ -300,16 +306,25 @@ def campaign(*, dry_run: bool, as_json: bool) -> None:
 
     Example: KYC_SCREENING_REVIEW_FROM=0.4 kyc screen campaign --dry-run
     """
-    with_app(lambda app: _rehearse(app, as_json=as_json) if dry_run else _campaign(app, as_json=as_json))
+    if notes and not dry_run:
+        raise click.UsageError("--notes is for --dry-run: a campaign goes on by itself")
+    with_app(lambda app: _rehearse(app, notes, as_json=as_json) if dry_run else _campaign(app, as_json=as_json))
 
 
-async def _rehearse(app: "App", *, as_json: bool) -> None:
+async def _rehearse(app: "App", path: Path | None, *, as_json: bool) -> None:
     from kyc_service.application.ports import ScreeningUnavailable
+    from kyc_service.screening.rehearsal import Notes, NotesUnreadable
 
+    if path and not path.parent.is_dir():
+        raise Failure(f"{path.parent} is no folder")
+    try:
+        notes = Notes(path)
+    except NotesUnreadable as error:
+        raise Failure(str(error)) from error
     people = sum((await app.enrolments.tenants()).values())
     try:
         with click.progressbar(length=people, label="rehearsing", file=sys.stderr) as progress:
-            rehearsal = await app.watch.rehearse(progress.update)
+            rehearsal = await app.watch.rehearse(progress.update, notes)
     except ScreeningUnavailable as error:
         raise await _unavailable(app) from error
     if as_json:
@@ -386,4 +401,4 @@ def _tell_rehearsal(rehearsal: "Rehearsal") -> None:
         figures = f"{sum_.new:5}  {sum_.gone:5}  {sum_.risen:5}  {sum_.fallen:6}"
         click.echo(f"{tenant:{width}}  {name:{width}}  {figures}")
     concerned = len({(one.tenant, one.application) for one in rehearsal.differences})
-    click.echo(f"{rehearsal.examined} people examined, {concerned} of them with a difference; nothing was written")
+    click.echo(f"{rehearsal.examined} people examined, {concerned} of them with a difference; nothing was changed")

@@ -295,6 +295,7 @@ TOLD: Mapping[str, Callable[[Json], str]] = {
     "PersonScreened": _lists,
     "HitDecided": lambda data: f"a compliance officer says: {data['decision']}",
     "HitReopened": lambda _: "what was cleared long ago must be looked at again",
+    "HitDelisted": lambda _: "what was cleared long ago has left the lists",
     "ApplicationRejected": _codes,
     "RollbackStarted": lambda _: "no vendor is left, so everything that was started is undone",
     "StepCompensated": _undone,

@@ -12,6 +12,7 @@ from kyc_service.domain.clearance import (
     Clearance,
     Hit,
     HitDecision,
+    ListVersion,
     ScreeningTerms,
     alerted,
     screened_again,
@@ -277,10 +278,14 @@ class DecideHit:
 
 @record
 class LapseClearance:
-    """The time is over for which a hit was cleared that had been reopened so many times before."""
+    """The time is over for which a hit was cleared that had been reopened so many times before.
+
+    `absent_from`: the lists in force, if its entry is on none of them any more.
+    """
 
     hit: UUID
     reopened: int
+    absent_from: tuple[ListVersion, ...] = ()
 
 
 @record
@@ -452,6 +457,14 @@ class HitReopened:
 
 
 @record
+class HitDelisted:
+    """A hit had been cleared long enough ago, but its entry is on none of these `lists` any more: it is forgotten."""
+
+    hit: UUID
+    lists: tuple[ListVersion, ...]
+
+
+@record
 class ApplicationVerified:
     """The person is who they say; broadcast as KYC_VERIFIED. `screening`: the lists that were asked."""
 
@@ -515,6 +528,7 @@ Event: TypeAlias = (
     | AlertRaised
     | HitDecided
     | HitReopened
+    | HitDelisted
     | ApplicationVerified
     | ApplicationRejected
     | RollbackStarted
@@ -822,13 +836,18 @@ def _shorter(command: DecideHit, state: Application) -> timedelta | None:
 
 
 def _reopen(command: LapseClearance, state: Application) -> Sequence[Event]:
-    """The person stays what they are until somebody decides again, as with an alert."""
+    """The person stays what they are until somebody decides again, as with an alert.
+
+    An entry that left the lists needs no decision. Its hit is forgotten, so that it is a new one should it come back.
+    """
     known = state.clearance
     hit = known.hit(command.hit) if known else None
     if known is None or hit is None or (hit.decision, hit.reopened) != (HitDecision.CLEARED, command.reopened):
         return []
     if state.status in TERMINAL and state.status is not Status.VERIFIED:
         return []
+    if command.absent_from:
+        return [HitDelisted(hit=hit.id, lists=command.absent_from)]
     return [HitReopened(hit=hit.id, basis=known.basis)]
 
 
@@ -963,6 +982,8 @@ def evolve(state: State, event: Event) -> Application:
             return replace(state, clearance=known.decided(hit, decision) if known else None)
         case HitReopened(hit=hit):
             return replace(state, clearance=state.clearance.opened(hit) if state.clearance else None)
+        case HitDelisted(hit=hit):
+            return replace(state, clearance=state.clearance.without(hit) if state.clearance else None)
         case ApplicationVerified(reasons=reasons):
             return replace(state, status=Status.VERIFIED, awaiting=None, reasons=reasons)
         case ApplicationRejected(reasons=reasons):

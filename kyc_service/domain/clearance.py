@@ -92,6 +92,10 @@ class Clearance:
         again = [replace(h, decision=None, reopened=h.reopened + 1) if h.id == key else h for h in self.hits]
         return replace(self, hits=tuple(again))
 
+    def without(self, key: UUID) -> "Clearance":
+        """The same, without the hit called *key*."""
+        return replace(self, hits=tuple(hit for hit in self.hits if hit.id != key))
+
 
 def screened_again(known: Clearance | None, basis: Basis, hits: Sequence[Hit]) -> Clearance:
     """What is known after another look: *hits*, each with what had been decided of it before."""

@@ -23,6 +23,7 @@ from kyc_service.domain.application import (
     CompensationStalled,
     Event,
     HitDecided,
+    HitDelisted,
     HitReopened,
     LapseAnswer,
     LapseClearance,
@@ -129,6 +130,7 @@ def react(event: Event, state: Application) -> Sequence[Order]:
             | AlertRaised()
             | HitDecided()
             | HitReopened()
+            | HitDelisted()
             | CompensationStalled()
         ):
             return []

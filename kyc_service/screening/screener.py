@@ -4,6 +4,7 @@ import asyncio
 import time
 from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from kyc_service.application.ports import Clock, Identity, Possible, Screened, ScreeningUnavailable
 from kyc_service.domain.clearance import Basis, ListVersion, ScreeningTerms
@@ -66,6 +67,18 @@ class ListScreener:
         self._told(time.perf_counter() - started)
         return found
 
+    async def without(self, entry: str) -> tuple[ListVersion, ...]:
+        """The lists in force, if *entry* is on none of them; nothing while it is on one.
+
+        Raises:
+            ScreeningUnavailable: a list is missing or stale.
+        """
+        await self.demand()
+        edition = await self.edition()
+        if entry in await asyncio.to_thread(edition.index.ids):
+            return ()
+        return _versions(edition)
+
     async def demand(self) -> None:
         """Return if the lists may clear somebody.
 
@@ -112,9 +125,8 @@ class ListScreener:
     def _screened(self, edition: Edition, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
         best: dict[str, tuple[Identity, Match]] = {}
         for identity in identities:
-            for match in screen(edition.index, self.query(identity), threshold=terms.review_from):
-                if not terms.asks(match.list_id):
-                    continue
+            query = replace(self.query(identity), lists=terms.lists)
+            for match in screen(edition.index, query, threshold=terms.review_from):
                 known = best.get(match.entry_id)
                 if known is None or match.probability > known[1].probability:
                     best[match.entry_id] = (identity, match)
@@ -122,11 +134,7 @@ class ListScreener:
         return Screened(
             basis=Basis(
                 engine=ENGINE_VERSION,
-                lists=tuple(
-                    ListVersion(list=one.source, version=str(one.version))
-                    for one in edition.in_force.lists
-                    if terms.asks(one.source)
-                ),
+                lists=tuple(one for one in _versions(edition) if terms.asks(one.list)),
                 review_from=terms.review_from,
             ),
             possible=tuple(self._possible(identity, match) for identity, match in ranked),
@@ -159,6 +167,10 @@ class ListScreener:
     def _country(self, code: str | None) -> str | None:
         found = self._alpha_2(code) if code else None
         return found.lower() if found else None
+
+
+def _versions(edition: Edition) -> tuple[ListVersion, ...]:
+    return tuple(ListVersion(list=one.source, version=str(one.version)) for one in edition.in_force.lists)
 
 
 def _told(identity: Identity) -> str:

@@ -50,6 +50,7 @@ from kyc_service.screening.entries import Entry, Group, ListedName
 from kyc_service.screening.index import Index
 from kyc_service.screening.lists.library import Watchlists
 from kyc_service.screening.monitoring import Changes, Delta, Nothing, band, by_plan, campaign_id, compare, manner, plan
+from kyc_service.screening.rehearsal import Difference, Notes, Rehearsal
 from kyc_service.screening.screener import Edition, ListScreener
 
 log = structlog.get_logger("kyc.watch")
@@ -102,30 +103,6 @@ class Pace:
 
     pause: float
     sample: int
-
-
-@record
-class Difference:
-    """What a round would change for one person on one list."""
-
-    tenant: str
-    application: UUID
-    list: str
-    changes: Changes
-
-
-@record
-class Rehearsal:
-    """What a round would come to: with which engine and versions, for how many people, and every difference.
-
-    `failed`: people who could not be examined by a fault that is theirs alone.
-    """
-
-    engine: str
-    lists: Mapping[str, int]
-    examined: int
-    failed: int
-    differences: tuple[Difference, ...]
 
 
 @record
@@ -238,8 +215,10 @@ class Watch:
             done += await self._of_tenant(tenant, edition, progress)
         return done
 
-    async def rehearse(self, progress: Callable[[int], None] = _ignored) -> Rehearsal:
-        """What a round would find, without writing anything: whoever it would concern is screened in full.
+    async def rehearse(self, progress: Callable[[int], None] = _ignored, notes: Notes | None = None) -> Rehearsal:
+        """What a round would find, without changing anything: whoever it would concern is screened in full.
+
+        Whom the *notes* know is not examined again.
 
         Raises:
             ScreeningUnavailable: a list is missing or stale.
@@ -247,6 +226,7 @@ class Watch:
         """
         await self._screener.demand()
         edition = await self._screener.edition()
+        notes = notes or Notes()
         examined = failed = 0
         differences: list[Difference] = []
         for tenant in await self._people.tenants():
@@ -255,10 +235,10 @@ class Watch:
                 progress(1)
                 if plan(person, campaign.lists, campaign.engine) == Nothing():
                     continue
-                found = await _alone(person, self._differences(person))
+                found = await self._rehearsed(campaign, person, notes)
                 examined += found is not None
                 failed += found is None
-                differences += found or ()
+                differences += _differences(person, found or {})
         return Rehearsal(
             engine=ENGINE_VERSION,
             lists={one.source: one.version for one in edition.in_force.lists},
@@ -267,16 +247,22 @@ class Watch:
             differences=tuple(differences),
         )
 
-    async def _differences(self, person: Enrolment) -> Sequence[Difference]:
+    async def _rehearsed(self, campaign: Campaign, person: Enrolment, notes: Notes) -> Mapping[str, Changes] | None:
+        """What the campaign would change for one person, list by list; None after a fault of theirs alone."""
+        known = notes.of(campaign.id, person.application)
+        if known is not None:
+            return known
+        found = await _alone(person, self._changes(person))
+        if found is not None:
+            notes.note(campaign.id, person.application, found)
+        return found
+
+    async def _changes(self, person: Enrolment) -> Mapping[str, Changes]:
         seen = await self._seen(person)
         if seen is None:
-            return ()
+            return {}
         ever = seen.snapshot.state.clearance.hits if seen.snapshot.state.clearance else ()
-        changes = compare(ever, await self._last(person, ever), hits_of(person.application, seen.screened))
-        return [
-            Difference(tenant=person.tenant, application=person.application, list=name, changes=change)
-            for name, change in changes.items()
-        ]
+        return compare(ever, await self._last(person, ever), hits_of(person.application, seen.screened))
 
     async def _last(self, person: Enrolment, ever: Sequence[Hit]) -> Sequence[Hit]:
         """Those of the hits that the last screening found, as probable as it found them."""
@@ -484,6 +470,13 @@ async def _alone(person: Enrolment, work: Awaitable[T]) -> T | None:
         # Only the kind of the error: its text and its traceback may hold personal data.
         log.error("not_screened", application=str(person.application), error=type(error).__name__)  # noqa: TRY400
         return None
+
+
+def _differences(person: Enrolment, changes: Mapping[str, Changes]) -> Sequence[Difference]:
+    return [
+        Difference(tenant=person.tenant, application=person.application, list=name, changes=change)
+        for name, change in changes.items()
+    ]
 
 
 def _step(known: set[UUID], found: set[UUID], *, first: bool) -> Step:

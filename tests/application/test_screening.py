@@ -14,6 +14,7 @@ from kyc_service.bootstrap import App, build
 from kyc_service.domain.application import (
     ApplicationVerified,
     Awaiting,
+    HitDelisted,
     HitNotFound,
     HitReopened,
     HitsUndecided,
@@ -47,6 +48,9 @@ class Lists:
         self.wanted[name] = Possible(
             list="sdn", entry=entry, probability=0.8, facts=facts, explanation={"name": f"like {name}"}
         )
+
+    async def without(self, entry: str) -> tuple[ListVersion, ...]:
+        return () if any(entry == one.entry for one in self.wanted.values()) else BASIS.lists
 
     def fingerprint(self, identities: Sequence[Identity]) -> bytes:
         return b"facts"
@@ -219,6 +223,24 @@ async def test_a_cleared_hit_is_looked_at_again_after_a_year_and_told_once(
         ("onboarding", (hit,)),
         ("monitoring", (hit,)),
     ]
+
+
+async def test_a_cleared_hit_whose_entry_has_left_the_lists_needs_nobody_to_look_again(
+    app: App, submit: Submit, lists: Lists, caller: Caller, dsn: str
+) -> None:
+    lists.name("Wanted Person")
+    application = await submit(PERSON)
+    await worked_off(app, application)
+    hit = await cleared(app, caller, application)
+    lists.wanted.clear()
+    await a_year_later(app, dsn)
+    history = await app.applications.history("sandbox", application)
+    assert history[-1].event == HitDelisted(hit=hit, lists=BASIS.lists)
+    assert not any(isinstance(one.event, HitReopened) for one in history)
+    found = await app.applications.load("sandbox", application)
+    assert found
+    assert found.state.clearance
+    assert (found.state.status, found.state.clearance.hits) == (Status.VERIFIED, ())
 
 
 async def test_nobody_is_looked_at_again_who_was_erased(

@@ -25,6 +25,7 @@ from kyc_service.domain.application import (
     Evidence,
     HitDecided,
     HitDecidedAlready,
+    HitDelisted,
     HitNotFound,
     HitReopened,
     HitsUndecided,
@@ -300,6 +301,22 @@ def test_when_its_time_is_over_a_cleared_hit_is_open_again_and_the_person_still_
     assert (state.status, state.awaiting) == (Status.VERIFIED, None)
     assert state.clearance.open == (replace(HIT, reopened=1),)
     assert react(REOPENED, state) == []
+
+
+def test_a_cleared_hit_whose_entry_left_the_lists_is_forgotten_and_a_new_one_should_it_come_back() -> None:
+    gone = replace(lapse(), absent_from=LATER.lists)
+    delisted = HitDelisted(hit=HIT.id, lists=LATER.lists)
+    assert decided(gone, *CLEARED) == (delisted,)
+    history = (*CLEARED, delisted)
+    state = after(*history)
+    assert state
+    assert (state.status, state.clearance and state.clearance.hits, react(delisted, state)) == (Status.VERIFIED, (), [])
+    assert decided(gone, *history) == ()
+    assert decided(RecordAlert(basis=LATER, hits=(HIT,)), *history) == (AlertRaised(basis=LATER, hits=(HIT,)),)
+
+
+def test_a_hit_that_waits_for_a_decision_stays_when_its_entry_left_the_lists() -> None:
+    assert decided(replace(lapse(), absent_from=LATER.lists), *ALERTED) == ()
 
 
 def test_a_clearance_lapses_once_and_the_next_one_for_itself() -> None:

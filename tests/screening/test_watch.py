@@ -20,7 +20,8 @@ from kyc_service.domain.clearance import HitDecision
 from kyc_service.screening.engine import ENGINE_VERSION
 from kyc_service.screening.lists.staging import bring, describe
 from kyc_service.screening.monitoring import Changes
-from kyc_service.screening.watch import FEW, Difference, Round
+from kyc_service.screening.rehearsal import Difference, Notes
+from kyc_service.screening.watch import FEW, Round
 from kyc_service.settings import Settings
 
 CALLER = Caller(tenant="sandbox", client="shop", actor="u-1", request="r-1")
@@ -328,7 +329,7 @@ async def test_a_campaign_is_rehearsed_and_run_from_a_terminal_that_names_nobody
     assert head == f"engine {ENGINE_VERSION}; x version 2"
     assert columns.split() == ["tenant", "list", "new", "gone", "risen", "fallen"]
     assert row.split() == ["sandbox", "x", "1", "0", "0", "0"]
-    assert end == "1 people examined, 1 of them with a difference; nothing was written"
+    assert end == "1 people examined, 1 of them with a difference; nothing was changed"
     rehearsed = await kyc("screen", "campaign", "--dry-run", "--json")
     assert json.loads(rehearsed.stdout)["differences"] == [
         {"tenant": "sandbox", "application": str(application), "list": "x", "new": 1, "gone": 0, "risen": 0}
@@ -339,6 +340,38 @@ async def test_a_campaign_is_rehearsed_and_run_from_a_terminal_that_names_nobody
     assert done.stdout == "1 people screened, 0 whom no change concerns, 1 new hits\n"
     assert len(await alerts(app, application)) == 1
     assert "idorov" not in told.output + rehearsed.output + done.output
+
+
+async def test_a_rehearsal_goes_on_where_it_was_stopped(
+    app: App, enter: Enter, imported: Import, tmp_path: Path, kyc: Kyc
+) -> None:
+    first, second = await enter("Ivan Petrovich Sidorov"), await enter("Maria Fernanda Ibarra")
+    await imported("Ivan Petrovich Sidorov", "Maria Fernanda Ibarra")
+    file = tmp_path / "notes.jsonl"
+    whole = await app.watch.rehearse(notes=Notes(file))
+    assert [one.application for one in whole.differences] == sorted([first, second])
+    line, cut = file.read_text().splitlines(keepends=True)
+    file.write_text(line.replace('"new": 1', '"new": 7') + cut[:-20])  # a kill in the middle of a line
+    told = await kyc("screen", "campaign", "--dry-run", "--notes", str(file), "--json")
+    assert [one["new"] for one in json.loads(told.stdout)["differences"]] == [7, 1]  # the first one was not asked again
+    assert file.read_text().splitlines()[1:] == [cut.rstrip()]
+    await imported("Ivan Petrovich Sidorov", "Maria Fernanda Ibarra", "Quite Another Person")
+    other = await app.watch.rehearse(notes=Notes(file))  # of another campaign nothing is known
+    assert [one.changes for one in other.differences] == [Changes(new=1)] * 2
+
+
+async def test_no_file_but_notes_is_gone_on_with(enter: Enter, tmp_path: Path, kyc: Kyc) -> None:
+    await enter("Ivan Petrovich Sidorov")
+    file = tmp_path / "other.txt"
+    for content in ("my diary", "my diary\n", '{"campaign": "x"}\n', '{"campaign": 1, "application": 2}\n'):
+        file.write_text(content)
+        told = await kyc("screen", "campaign", "--dry-run", "--notes", str(file))
+        assert (told.exit_code, file.read_text()) == (1, content)
+        assert "something else than the notes of a dry run" in told.stderr
+    told = await kyc("screen", "campaign", "--notes", str(file))
+    assert told.exit_code == 2
+    told = await kyc("screen", "campaign", "--dry-run", "--notes", str(tmp_path / "none" / "file"))
+    assert (told.exit_code, "is no folder" in told.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
