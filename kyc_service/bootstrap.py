@@ -56,6 +56,7 @@ from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.marks import DocumentMarks
 from kyc_service.store.monitoring import Campaigns, Enrolments
 from kyc_service.store.orders import Orders
+from kyc_service.store.parked import Parked
 from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
@@ -109,6 +110,7 @@ class App:
     relays: tuple[Relay[Batch], ...]
     brokers: tuple[Broker, ...]
     inbox: Inbox
+    parked: Parked
     feed: Feed
     shelf: WatchlistRows
     watchlists: Watchlists
@@ -117,7 +119,7 @@ class App:
     clock: Clock
 
     async def backlogs(self) -> Mapping[str, Backlog]:
-        """How much each broker has not been told yet."""
+        """How much each broker has not been told yet, and what lies parked there."""
         return await self.log.backlogs([relay.name for relay in self.relays]) if self.relays else {}
 
     async def cautions(self) -> list[str]:
@@ -393,6 +395,7 @@ async def build(
             relays=relays,
             brokers=tuple(_brokers(settings)),
             inbox=Inbox(database),
+            parked=Parked(database),
             feed=feed,
             shelf=shelf,
             watchlists=lists,
