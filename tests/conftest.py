@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -40,6 +41,8 @@ def pytest_configure() -> None:
     """Forget the settings of whoever runs the tests: a KYC_DB_DSN is theirs, and each test gives its own."""
     for name in [name for name in os.environ if name.startswith("KYC_") and name not in FOR_TESTS]:
         del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: every child would be deaf to it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

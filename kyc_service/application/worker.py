@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import structlog
 
-from kyc_service.application.effects import Effects, Unfulfillable
+from kyc_service.application.effects import NO_FILES, Effects, Unfulfillable
 from kyc_service.application.ports import (
     Clock,
+    FilesUnavailable,
     Housekeeping,
     Leased,
     LeaseLost,
@@ -167,6 +168,9 @@ class Worker:
                 self._awake_in(await self._effects.stand_back(order, error.cause))
             except VendorUnavailable as error:
                 await self._fail(order, error.cause)
+            except FilesUnavailable:
+                log.warning("files_unavailable", order=str(order.id))
+                await self._fail(order, NO_FILES)
         except LeaseLost:
             log.info("lease_lost", order=str(order.id))
         except StoreUnavailable:
