@@ -1,13 +1,13 @@
 """The lists in the life of an application, on a real database; what the lists say is given by the tests."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from crowdpay_contracts.internal import parse_alert
 
 from kyc_service.application.desk import Announced, Caller, HitVerdict, Submission, Verdict, View
 from kyc_service.application.ports import Identity, Possible, Screened, ScreeningUnavailable
@@ -220,8 +220,8 @@ async def test_a_cleared_hit_is_looked_at_again_after_a_year_and_told_once(
     async with app.database.system() as connection:
         told = await publications(connection, 0, await Horizon().settled(connection), 100)
     messages = [confide(one.recorded, one.facts, "/kyc") for one in told]
-    alerts = [json.loads(message.body)["data"] for message in messages if message]
-    assert [(alert["occasion"], alert["hits"]) for alert in alerts] == [("onboarding", [hit]), ("monitoring", [hit])]
+    alerts = [parse_alert(message.body).data for message in messages if message]
+    assert [(one.occasion, one.hits) for one in alerts] == [("onboarding", (hit,)), ("monitoring", (hit,))]
 
 
 async def test_a_cleared_hit_whose_entry_has_left_the_lists_needs_nobody_to_look_again(
