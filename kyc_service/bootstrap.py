@@ -5,7 +5,7 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -62,6 +62,8 @@ from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.clamd import Clamd, ScannerUrlUnknown, address
 from kyc_service.vendors.simulated import Simulated
+
+TENANTS_AT_HAND = 1_000  # whose terms are not put together anew for every submission
 
 
 class SettingsRefused(Exception):
@@ -363,7 +365,7 @@ async def build(
             desk=Desk(
                 store=applications,
                 people=people,
-                terms=lambda tenant: terms(settings, tenant),
+                terms=lru_cache(TENANTS_AT_HAND)(partial(terms, settings)),
                 ring=bells.ring,
                 clock=clock,
             ),
