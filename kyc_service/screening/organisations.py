@@ -11,13 +11,14 @@ from typing import Final
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extractOne
 
+from kyc_service.screening.arabic import replaced
 from kyc_service.screening.words import organisation_words, words
 
 
 def translated(value: str) -> str:
-    """*value* with the Chinese, Japanese and Korean words that companies are named with put into English."""
+    """*value* with the words of other scripts without vowels or blanks that companies are named with in English."""
     table = organisation_words()
-    return table.ideograph.sub(lambda match: f" {table.ideographs[match[0]]} ", value)
+    return replaced(table.ideograph.sub(lambda match: f" {table.ideographs[match[0]]} ", value), table.arabic)
 
 
 def organisation_tokens(name: Sequence[str]) -> list[str]:
