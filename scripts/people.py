@@ -34,6 +34,7 @@ SOURCES = (
     ),
     ("un", un_xml.parse, {"main": "un_sc/UN_consolidated.xml"}),
 )
+NAMESAKES = 0.15  # of the listed people, have somebody abroad with their name who asks
 HELD_OUT = 5  # one cluster of so many is never learnt from
 
 
@@ -332,15 +333,20 @@ def innocent(
                 right=nobody,
                 category="neg_org_synthetic",
             )
-        if entry.kind is Kind.PERSON and random.random() < 0.15:
-            name = random.choice([listed.value for listed in entry.names])
-            abroad = random.choice([code for code in _CROWD_COUNTRIES.split() if code not in entry.countries])
-            born = (_decades_away(entry.births[0], random),) if entry.births else (any_birth(random),)
-            yield Asked(
-                query=Query(kind=entry.kind, names=(name,), births=born, countries=(abroad,)),
-                right=nobody,
-                category="neg_namesake" if entry.births else "neg_namesake_undated",
-            )
+        if entry.kind is Kind.PERSON and random.random() < NAMESAKES:
+            yield namesake(entry, random)
+
+
+def namesake(entry: Entry, random: Random) -> Asked:
+    """Somebody abroad with the name of a listed person, born in another decade where the list says when that was."""
+    name = random.choice([listed.value for listed in entry.names])
+    abroad = random.choice([code for code in _CROWD_COUNTRIES.split() if code not in entry.countries])
+    born = _decades_away(entry.births[0], random) if entry.births else any_birth(random)
+    return Asked(
+        query=Query(kind=entry.kind, names=(name,), births=(born,), countries=(abroad,)),
+        right=frozenset(),
+        category="neg_namesake" if entry.births else "neg_namesake_undated",
+    )
 
 
 def _decades_away(birth: Birth, random: Random) -> Birth:

@@ -194,6 +194,7 @@ def make(folder: Path, wheel: Path, seed: int) -> dict[str, Sample]:
         *guilty(everybody[: len(chosen)], taken, same, told, random),
         *guilty(some_peps, [], of_peps, told, random),
         *(people.about(everybody[place], form, frozenset({place}), told, random) for place, form in eastern),
+        *(people.namesake(entry, random) for entry in some_peps if random.random() < people.NAMESAKES),
         *people.innocent(everybody[: len(chosen)], off, list(people.crowd(common, 9_000, random)), random),
     ]
     print(f"{len(everybody)} entries, {len(asked)} queries")
