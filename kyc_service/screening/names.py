@@ -24,7 +24,7 @@ MOST_TOKENS: Final = 20
 LONGEST_TOKEN: Final = 32
 
 _INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "[\u00ad\u0640\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 _APOSTROPHES: Final = re.compile("['`\u00b4\u02b9-\u02bf\u2018\u2019\u201b\u2032\u2035\u0640\uff07\"]")
@@ -59,13 +59,18 @@ def romanised(value: str) -> str:
     """
     value = value[:LONGEST_NAME]
     if not value.isascii():
-        value = _INVISIBLE.sub("", unicodedata.normalize("NFKC", value))
-        value = unicodedata.normalize("NFKC", _MARKS.sub("", value))
+        value = _legible(value)
         if _CYRILLIC_OR_GREEK.search(value) and _LATIN.search(value):
             value = _WORD.sub(_without_disguise, value)
         value = vocalised(_APOSTROPHES.sub("", value))
         value = anyascii(_IDEOGRAPH.sub(r" \1 ", value))
     return _APOSTROPHES.sub("", value.lower())
+
+
+def _legible(value: str) -> str:
+    """*value* in one form of Unicode, without what cannot be seen and what stands above and below letters."""
+    seen = _INVISIBLE.sub("", unicodedata.normalize("NFKC", value))
+    return unicodedata.normalize("NFKC", _MARKS.sub("", seen))
 
 
 def _without_disguise(match: re.Match[str]) -> str:
@@ -80,7 +85,7 @@ def _without_disguise(match: re.Match[str]) -> str:
 def tokens_of(value: str, kind: Kind) -> tuple[str, ...]:
     """The tokens of a name, in its order and each once; never empty for a name that has a letter or a digit."""
     if kind is Kind.ORGANISATION and not value.isascii():
-        value = translated(value[:LONGEST_NAME])
+        value = translated(_legible(value[:LONGEST_NAME]))
     text = " ".join(_SPLIT.split(romanised(value))).strip()
     spaced = _SPACED
     if kind is Kind.ORGANISATION:

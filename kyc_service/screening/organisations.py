@@ -4,6 +4,7 @@ A legal form becomes the token of its class (`OOO`, `LLC`, `GmbH` → `_llc`), a
 the lists becomes its English one (`завод`, `factory` → `plant`). Both weigh less than what is left.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -78,12 +79,16 @@ def repaired(word: str) -> str:
     return found[0] if found else word
 
 
+# "Of Samara" and "of Kazan" are adjectives in Slavic names: what is left of Самарский and Казанская is the place.
+_ADJECTIVE: Final = re.compile(
+    r"(?<=[a-z]{4})sk(?:iy|ii|ij|yy|yi|yj|oy|oi|aya|aia|oe|oye|ogo|oho|ikh|ykh|im|om|a|e|ie)$"
+)
 _ORDINAL: Final = ("st", "nd", "rd", "th")
 
 
 @lru_cache(maxsize=65_536)
 def meaning(word: str) -> str:
-    """The English of a common word, or the word itself."""
+    """The English of a common word, or the word itself; of a place's adjective the place."""
     table = organisation_words()
     found = table.meanings.get(word)
     if found is not None:
@@ -92,7 +97,7 @@ def meaning(word: str) -> str:
         found = table.stems.get(word[:length])
         if found is not None and (length > 3 or len(word) <= length + 3):
             return found
-    return word
+    return _ADJECTIVE.sub("", word)
 
 
 def is_legal_form(token: str) -> bool:

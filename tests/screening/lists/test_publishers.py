@@ -219,7 +219,10 @@ def test_a_server_that_asks_for_patience_gets_some(asked: str, wait: float) -> N
 
 @pytest.mark.parametrize(
     ("location", "why"),
-    [("http://127.0.0.1/admin", "is not HTTPS"), ("https://lists.example:moved/", "is redirected to what is no address")],
+    [
+        ("http://127.0.0.1/admin", "is not HTTPS"),
+        ("https://lists.example:moved/", "is redirected to what is no address"),
+    ],
 )
 async def test_no_publisher_sends_us_to_this_machine_or_nowhere(tmp_path: Path, location: str, why: str) -> None:
     transport = httpx2.MockTransport(lambda _: httpx2.Response(302, headers={"Location": location}))
