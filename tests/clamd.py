@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kyc_service.domain.record import record
+from tests.messaging.nodes import free_port
 
 # Put together here, so that no scanner takes this file for the test file itself.
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}" + b"$EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
@@ -41,7 +42,7 @@ def daemon() -> Iterator[Daemon]:
         digest = hashlib.md5(EICAR, usedforsecurity=False).hexdigest()
         (database / "test.hdb").write_text(f"{digest}:{len(EICAR)}:Eicar-Test\n", encoding="ascii")
         (database / "test.ndb").write_text(f"Eicar-Inside:0:*:{EICAR.hex()}\n", encoding="ascii")
-        port = _free_port()
+        port = free_port()
         config = home / "clamd.conf"
         config.write_text(
             f"DatabaseDirectory {database}\nLocalSocket {home}/clamd.ctl\nTCPSocket {port}\nTCPAddr 127.0.0.1\n"
@@ -58,12 +59,6 @@ def daemon() -> Iterator[Daemon]:
                 process.kill()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(path: Path, process: "subprocess.Popen[bytes]") -> None:

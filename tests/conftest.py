@@ -1,13 +1,16 @@
 """A real PostgreSQL for every test: the operator's (KYC_TEST_DSN) or an embedded server of the test run's own."""
 
 import os
+import random
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -22,6 +25,12 @@ DATA = Path(__file__).parents[1].parent / "shared" / "data"
 # No test pulls the plug, so the server of the tests may keep its files in memory, where nobody waits for a disk.
 MEMORY, ROOM = Path("/dev/shm"), 4 * 1024**3  # noqa: S108
 
+# A busy machine is no failure: no example has a deadline, and nothing that makes them is called slow.
+hypothesis.settings.register_profile(
+    "kyc", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("kyc")
+
 LONG = pytest.mark.skip(reason="a long test: CI runs it, or set KYC_LONG_TESTS=1")
 
 
@@ -32,6 +41,8 @@ def pytest_configure() -> None:
     """Forget the settings of whoever runs the tests: a KYC_DB_DSN is theirs, and each test gives its own."""
     for name in [name for name in os.environ if name.startswith("KYC_") and name not in FOR_TESTS]:
         del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: every child would be deaf to it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(LONG)
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """Chance for one test; a failure prints the TEST_SEED with which it falls alike again."""
+    seed = int(os.environ.get("TEST_SEED") or random.randrange(1 << 32))  # noqa: S311
+    print(f"TEST_SEED={seed}")
+    return random.Random(seed)  # noqa: S311
 
 
 @pytest.fixture(scope="session")

@@ -197,6 +197,12 @@ PARAMETERS: Mapping[str, Json] = {
         "The `id` of the last event that arrived; what browsers send when they connect again. Stronger than `after`.",
         {"type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_-]*$"},
     ),
+    "Purpose": _query(
+        "purpose",
+        "What the picture is for. A `selfie` is biometric data from the first byte on; without this it becomes so when "
+        "an application names it as one.",
+        {"type": "string", "enum": ["document", "selfie"], "default": "document"},
+    ),
     "Details": _query(
         "details",
         "Also findings and notes; needs the permission to review.",

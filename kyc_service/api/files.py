@@ -1,28 +1,34 @@
 """Pictures of documents over HTTP: streamed in and out, never whole in memory and never in a temporary file."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from starlette.responses import Response, StreamingResponse
 
-from kyc_service.api import headers, representation
+from kyc_service.api import applications, headers, representation
 from kyc_service.api.contract import STORED, Body, Operation, Success
 from kyc_service.api.problems import Refused
 from kyc_service.api.routes import Call, Route, chunks, refuse_larger
 from kyc_service.application.desk import Again
 from kyc_service.application.files import FileNotFound, FileView, KeyedUpload
+from kyc_service.application.keys import DataClass
 from kyc_service.application.ports import PersonErased
 from kyc_service.domain import media
 
 PATH = "/v1/kyc/files"
+PURPOSES: Mapping[str, DataClass] = {"document": DataClass.DOCUMENT, "selfie": DataClass.BIOMETRIC}
 
 
 async def upload(call: Call) -> Response:
     """A new file; the body is the file itself."""
     cabinet, request = call.app.cabinet, call.request
+    (purpose,) = applications.parameters(request, {"purpose"}).get("purpose", ["document"])
+    if purpose not in PURPOSES:
+        raise applications.wrong("purpose", "This is none of the documented purposes.")
     refuse_larger(request, cabinet.limit, "file_too_large")
     key = headers.idempotency_key(request)
     keyed = KeyedUpload(key=key, render=lambda view: representation.remembered(_created(view))) if key else None
-    view = await cabinet.upload(call.caller, headers.media_type(request), chunks(request), keyed)
+    declared, content = headers.media_type(request), chunks(request)
+    view = await cabinet.upload(call.caller, declared, content, keyed, PURPOSES[purpose])
     return representation.repeated(view.answer) if isinstance(view, Again) else _created(view)
 
 
@@ -87,7 +93,7 @@ ROUTES: tuple[Route, ...] = (
             summary="Upload a picture of a document",
             description="The body is the file itself. It is encrypted as it comes in, and its `id` is the `file_id` of "
             "a document.",
-            parameters=("IdempotencyKey",),
+            parameters=("Purpose", "IdempotencyKey"),
             body=Body(media_types=tuple(media.MEDIA_TYPES)),
             successes={
                 201: Success(
@@ -99,6 +105,7 @@ ROUTES: tuple[Route, ...] = (
             },
             problems=(
                 "request_invalid",
+                "validation_failed",
                 "idempotency_key_invalid",
                 "idempotency_key_reused",
                 "answer_erased",

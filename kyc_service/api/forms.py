@@ -129,15 +129,10 @@ class EmailSearch(Form):
     cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
 
 
-class Review(Form):
-    """What a reviewer decides about an application that awaits a review, and why."""
+class Judgement(Form):
+    """Why somebody decides as they do."""
 
-    decision: ReviewDecision
-    reason: str = Field(
-        description="A reason code of the catalogue.",
-        examples=["CASE_REVIEW_APPROVED"],
-        json_schema_extra={"enum": [*sorted(REASONS)]},
-    )
+    reason: str = Field(description="A reason code of the catalogue.", json_schema_extra={"enum": [*sorted(REASONS)]})
     note: Annotated[str, StringConstraints(max_length=4000, pattern=NOTE)] | None = Field(
         None, description="For colleagues; it is kept encrypted and never shown to the applicant."
     )
@@ -148,19 +143,16 @@ class Review(Form):
         return _known(code)
 
 
-class HitReview(Form):
+class Review(Judgement):
+    """What a reviewer decides about an application that awaits a review, and why."""
+
+    decision: ReviewDecision
+
+
+class HitReview(Judgement):
     """What a compliance officer makes of a possible hit, and why."""
 
     decision: HitDecision
-    reason: str = Field(
-        description="A reason code of the catalogue.",
-        examples=["SANCTIONS_OTHER_PERSON"],
-        json_schema_extra={"enum": [*sorted(REASONS)]},
-    )
-    note: Annotated[str, StringConstraints(max_length=4000, pattern=NOTE)] | None = Field(
-        None, description="For colleagues; it is kept encrypted and never shown to the applicant."
-    )
-
     cleared_for_days: int | None = Field(
         None,
         ge=1,
@@ -168,11 +160,6 @@ class HitReview(Form):
         description="Of `cleared`: after so many days somebody must look again. It can only shorten the time that the "
         "service gives, a year by default.",
     )
-
-    @field_validator("reason")
-    @classmethod
-    def _known(cls, code: str) -> str:
-        return _known(code)
 
     @field_validator("cleared_for_days")
     @classmethod

@@ -19,6 +19,7 @@ BANDS = 32
 # Measured: copies at half the size or at a JPEG quality of 20 keep 17 bands and more; other persons' documents of the
 # same template, drawn in exactly the same place, share 7 at the most.
 ALIKE = 12
+AT_ONCE = 200  # faces opened between two looks at the database, which let others have their turn
 SAME_FACE = 0.5  # cosine; measured: two persons reach 0.34, two pictures of one person at least 0.60
 
 
@@ -82,7 +83,7 @@ class FaceVault(Protocol):
         """The description as ciphertext under the person's own biometric key.
 
         Raises:
-            PersonErased: that key was destroyed.
+            PersonErased: that key was destroyed, or the person is erased altogether.
         """
         ...
 
@@ -98,22 +99,23 @@ class FaceStore(Protocol):
         """Keep it, once for each file of an application; nothing is kept of an erased person."""
         ...
 
-    async def others(self, tenant: str, person: UUID) -> Sequence[KeptFace]:
-        """The descriptions of everybody but *person*."""
+    async def others(self, tenant: str, person: UUID, after: UUID | None, limit: int) -> Sequence[KeptFace]:
+        """The descriptions of everybody but *person*, by id, at most *limit* of those beyond *after*."""
         ...
 
 
 class KnownFaces:
     """Compares a face with those of everybody else of its tenant, in memory; what it costs grows with their number."""
 
-    def __init__(self, vault: FaceVault, store: FaceStore) -> None:
+    def __init__(self, vault: FaceVault, store: FaceStore, at_once: int = AT_ONCE) -> None:
         self._vault = vault
         self._store = store
+        self._at_once = at_once
 
     async def closest(self, tenant: str, bearer: Bearer, face: Sequence[float]) -> float | None:
         """Keep *face*; the largest cosine with another person's, -1 where there is none.
 
-        None: the person's biometric data was erased, so that nothing of the kind is kept or compared any more.
+        None: the person or their biometric data was erased, so that nothing of the kind is kept or compared any more.
 
         It is kept before others are looked at: of two persons who come at the same moment, one is told of the other.
         """
@@ -122,8 +124,12 @@ class KnownFaces:
         except PersonErased:
             return None
         await self._store.keep(tenant, bearer, kept)
-        known = await self._vault.open_faces(tenant, await self._store.others(tenant, bearer.person))
-        return max((sum(a * b for a, b in zip(face, other, strict=True)) for other in known), default=-1.0)
+        closest, after = -1.0, None
+        while page := await self._store.others(tenant, bearer.person, after, self._at_once):
+            for other in await self._vault.open_faces(tenant, page):
+                closest = max(closest, sum(a * b for a, b in zip(face, other, strict=True)))
+            after = page[-1].id
+        return closest
 
 
 class Duplicates:

@@ -60,7 +60,8 @@ from kyc_service.domain.record import record
 from kyc_service.saga.verification import Discharge, Enrol, ForgetSelfie, Later, RunCheck, Screen, Undo
 
 LONGEST_WAIT = timedelta(hours=1)
-LISTS_WAIT = timedelta(minutes=1)  # the lists are our own: as soon as they are fresh again, whoever waits goes on
+OUR_WAIT = timedelta(minutes=1)  # lists and files are our own: as soon as they are there again, whoever waits goes on
+NO_FILES = "FILES_UNAVAILABLE"
 
 # A selfie goes with the decision that it was for: whoever applies again must take another one.
 FILE_ERASED = Finding(
@@ -149,9 +150,10 @@ class Effects:
         """What follows from an attempt that failed: another one after the pause returned, or giving the vendor up.
 
         A step that cannot be undone is never given up: an operator is told, and it is tried on. Nor is asking the
-        lists: whom they were not asked about is never verified, and waits.
+        lists: whom they were not asked about is never verified, and waits. Nor is any vendor for the sake of files that
+        we could not read ourselves.
         """
-        exhausted = leased.failures >= self._patience.retries
+        exhausted = leased.failures >= self._patience.retries and cause != NO_FILES
         match leased.order:
             case RunCheck(check=check, vendor=vendor) if exhausted:
                 await self._finish(leased, RecordOutage(check=check, vendor=vendor, cause=cause))
@@ -162,8 +164,8 @@ class Effects:
             case _:
                 pass
         pause = self._patience.wait(leased.failures)
-        if isinstance(leased.order, Screen):
-            pause = min(pause, LISTS_WAIT)
+        if isinstance(leased.order, Screen) or cause == NO_FILES:
+            pause = min(pause, OUR_WAIT)
         await self._orders.postpone(leased, self._clock() + pause, cause, failed=True)
         return pause
 

@@ -186,8 +186,9 @@ class KeyedUpload:
 class _Intake:
     """Watches the chunks pass: their first bytes, their number, their digest."""
 
-    def __init__(self, media_type: str, limit: int) -> None:
-        self._media_type = media_type
+    def __init__(self, media_type: str, data_class: DataClass, limit: int) -> None:
+        self.media_type = media_type
+        self.data_class = data_class
         self._limit = limit
         self._digest = hashlib.sha256()
         self.size = 0
@@ -201,13 +202,13 @@ class _Intake:
                 raise FileTooLarge
             if len(head) < media.HEAD:
                 head = (head + chunk)[: media.HEAD]
-                if len(head) == media.HEAD and media.recognised(head) != self._media_type:
+                if len(head) == media.HEAD and media.recognised(head) != self.media_type:
                     raise FileTypeMismatch
             self._digest.update(chunk)
             yield chunk
         if not self.size:
             raise FileEmpty
-        if media.recognised(head) != self._media_type:
+        if media.recognised(head) != self.media_type:
             raise FileTypeMismatch
 
     @property
@@ -234,9 +235,14 @@ class Cabinet:
         return self._limit
 
     async def upload(
-        self, caller: Caller, declared: str, chunks: AsyncIterator[bytes], keyed: KeyedUpload | None = None
+        self,
+        caller: Caller,
+        declared: str,
+        chunks: AsyncIterator[bytes],
+        keyed: KeyedUpload | None = None,
+        data_class: DataClass = DataClass.DOCUMENT,
     ) -> FileView | Again:
-        """Take a file in that was *declared* to be of a media type.
+        """Take a file in that was *declared* to be of a media type; its key is of *data_class*.
 
         Raises:
             FileTypeUnsupported, FileTypeMismatch, FileTooLarge, FileEmpty, KeyReused, AnswerErased,
@@ -244,13 +250,13 @@ class Cabinet:
         """
         if (media_type := media.media_type(declared)) is None:
             raise FileTypeUnsupported
-        intake = _Intake(media_type, self._limit)
+        intake = _Intake(media_type, data_class, self._limit)
         if keyed and (before := await self._rows.remembered(caller.tenant, caller.client, keyed.key, self._clock())):
             async for _ in intake.watch(chunks):
                 pass
-            return await self._again(caller, media_type, intake, before)
+            return await self._again(caller, intake, before)
         file_id, now = new_id(), self._clock()
-        owner = Owner(tenant=caller.tenant, subject=file_id, data_class=DataClass.DOCUMENT)
+        owner = Owner(tenant=caller.tenant, subject=file_id, data_class=data_class)
         async with self._watched(intake.watch(chunks)) as watched:
             path, seal = await self._vault.put(owner, watched)
         view = FileView(id=file_id, media_type=media_type, size=intake.size, sha256=intake.sha256, created_at=now)
@@ -262,12 +268,13 @@ class Cabinet:
             path=path,
             sealed=seal.seal({"sha256": intake.sha256}),
             created_at=now,
+            data_class=data_class,
         )
         try:
-            await self._rows.add(caller.tenant, row, self._answered(caller, view, seal, keyed))
+            await self._rows.add(caller.tenant, row, self._answered(caller, intake, view, seal, keyed))
         except AnsweredBefore:
             await self._vault.discard(path)
-            return await self._raced(caller, media_type, intake, keyed)
+            return await self._raced(caller, intake, keyed)
         except BaseException:
             await self._vault.discard(path)
             raise
@@ -328,8 +335,8 @@ class Cabinet:
     async def set_apart(self, tenant: str, file_id: UUID) -> None:
         """Make the file biometric data: sealed anew under a key of that class, its former key destroyed.
 
-        What a file is for is not known when it is uploaded. Once more does no harm, nor does an erased file, nor one
-        that this tenant never had.
+        What a file is for need not have been told when it was uploaded. Once more does no harm, nor does an erased
+        file, nor one that this tenant never had.
         """
         row = await self._rows.get(tenant, file_id)
         if row is None or row.data_class is DataClass.BIOMETRIC:
@@ -363,8 +370,12 @@ class Cabinet:
     async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
         """Destroy the file's keys and its bytes; twice does no harm, nor does a file that this tenant never had."""
         row = await self._rows.get(tenant, file_id)
-        if row is not None:
-            await self._vault.erase(tenant, file_id, row.path, at=self._clock(), reason=reason)
+        if row is None:
+            return
+        await self._vault.erase(tenant, file_id, row.path, at=self._clock(), reason=reason)
+        moved = await self._row(tenant, file_id)  # without keys nothing moves any more
+        if moved.path != row.path:
+            await self._vault.discard(moved.path)
 
     async def _row(self, tenant: str, file_id: UUID) -> FileRow:
         row = await self._rows.get(tenant, file_id)
@@ -372,34 +383,39 @@ class Cabinet:
             raise FileNotFound
         return row
 
-    def _request(self, caller: Caller, media_type: str, sha256: str) -> bytes:
-        return self._vault.fingerprint(caller.tenant, json.dumps(["file", media_type, sha256]).encode())
+    def _request(self, caller: Caller, intake: _Intake) -> bytes:
+        told = ["file", intake.media_type, intake.sha256]
+        if intake.data_class is not DataClass.DOCUMENT:
+            told.append(intake.data_class)
+        return self._vault.fingerprint(caller.tenant, json.dumps(told).encode())
 
-    def _answered(self, caller: Caller, view: FileView, seal: FileSeal, keyed: KeyedUpload | None) -> Answered | None:
+    def _answered(
+        self, caller: Caller, intake: _Intake, view: FileView, seal: FileSeal, keyed: KeyedUpload | None
+    ) -> Answered | None:
         if keyed is None:
             return None
         entry = new_id()
         return Answered(
             client=caller.client,
             key=keyed.key,
-            fingerprint=self._request(caller, view.media_type, view.sha256 or ""),
+            fingerprint=self._request(caller, intake),
             entry=entry,
             response=seal.seal_answer(entry, keyed.render(view)),
             expires_at=view.created_at + ANSWERS_ARE_KEPT,
         )
 
-    async def _raced(self, caller: Caller, media_type: str, intake: _Intake, keyed: KeyedUpload | None) -> Again:
+    async def _raced(self, caller: Caller, intake: _Intake, keyed: KeyedUpload | None) -> Again:
         """The same upload came in twice at once, and the other one was faster."""
         key = keyed.key if keyed else ""
         before = await self._rows.remembered(caller.tenant, caller.client, key, self._clock())
         if before is None:
             raise AnsweredBefore
-        return await self._again(caller, media_type, intake, before)
+        return await self._again(caller, intake, before)
 
-    async def _again(self, caller: Caller, media_type: str, intake: _Intake, before: Remembered) -> Again:
-        if before.fingerprint != self._request(caller, media_type, intake.sha256):
+    async def _again(self, caller: Caller, intake: _Intake, before: Remembered) -> Again:
+        if before.fingerprint != self._request(caller, intake):
             raise KeyReused
-        owner = Owner(tenant=caller.tenant, subject=before.subject, data_class=DataClass.DOCUMENT)
+        owner = Owner(tenant=caller.tenant, subject=before.subject, data_class=intake.data_class)
         answer = await self._vault.open_answer(owner, before.entry, before.response)
         if answer is None:
             raise AnswerErased

@@ -147,6 +147,10 @@ class StoreUnavailable(Exception):
     """The database cannot be reached at the moment."""
 
 
+class FilesUnavailable(Exception):
+    """The store of the files cannot be reached at the moment."""
+
+
 class Store(Protocol):
     """The event log and its read model."""
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import structlog
 
-from kyc_service.application.effects import Effects, Unfulfillable
+from kyc_service.application.effects import NO_FILES, Effects, Unfulfillable
 from kyc_service.application.ports import (
     Clock,
+    FilesUnavailable,
     Housekeeping,
     Leased,
     LeaseLost,
@@ -83,7 +84,10 @@ class Worker:
         self._bell.ring()
 
     async def run(self) -> None:
-        """Work until `stop`. An unreachable database is waited for; what is cancelled goes to another worker."""
+        """Work until `stop`. An unreachable database is waited for; what is cancelled goes to another worker.
+
+        Nothing that was begun here still runs afterwards.
+        """
         tidying = asyncio.create_task(self._tidy(), name="upkeep")
         try:
             while not self._stopping:
@@ -92,11 +96,10 @@ class Worker:
             if self._running:
                 await asyncio.wait(self._running)
         finally:
-            tidying.cancel()
-            for task in self._running:
+            begun = (tidying, *self._running)
+            for task in begun:
                 task.cancel()
-            with suppress(asyncio.CancelledError):
-                await tidying
+            await asyncio.gather(*begun, return_exceptions=True)
 
     async def _tidy(self) -> None:
         """Now and then, batch after batch until nothing is left, while the orders go on."""
@@ -165,6 +168,9 @@ class Worker:
                 self._awake_in(await self._effects.stand_back(order, error.cause))
             except VendorUnavailable as error:
                 await self._fail(order, error.cause)
+            except FilesUnavailable:
+                log.warning("files_unavailable", order=str(order.id))
+                await self._fail(order, NO_FILES)
         except LeaseLost:
             log.info("lease_lost", order=str(order.id))
         except StoreUnavailable:

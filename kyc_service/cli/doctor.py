@@ -161,7 +161,8 @@ def _schema(target: str, settings: Settings) -> Sequence[Finding]:
     if met.revision == wanted or not settings.production:
         return [server, fine("migrations", f"at {wanted}")]
     why = f"at {met.revision or 'none'}, and this release wants {wanted}"
-    return [server, Finding(what="migrations", state="fail", why=why, cure="kyc migrate")]
+    cure = "stop every process of the earlier release, then kyc migrate" if met.revision else "kyc migrate"
+    return [server, Finding(what="migrations", state="fail", why=why, cure=cure)]
 
 
 async def _orders(app: App) -> Finding:

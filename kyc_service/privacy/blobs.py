@@ -31,6 +31,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, S3Store
 
 from kyc_service.application.keys import Owner
+from kyc_service.application.ports import FilesUnavailable
 from kyc_service.domain.record import record
 from kyc_service.privacy.sealing import (
     KEY_BYTES,
@@ -73,7 +74,7 @@ class BlobMissing(PrivacyError):
     """There is no file at this path."""
 
 
-class BlobStoreFailed(PrivacyError):
+class BlobStoreFailed(PrivacyError, FilesUnavailable):
     """The store of the files did not do what it was asked."""
 
 

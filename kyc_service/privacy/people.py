@@ -13,8 +13,6 @@ from kyc_service.privacy.blobs import BlobMissing, BlobStore, blob_context, blob
 from kyc_service.privacy.sealing import DataKey, key_id_of
 from kyc_service.privacy.vault import Erased, SubjectErased, Vault
 
-AT_ONCE = 500  # faces opened between two looks at the database, which let others have their turn
-
 
 class UnlockedKey:
     """A key at hand, and whether it is to be stored with what is sealed under it."""
@@ -81,8 +79,14 @@ class People:
                 await self._vault.adopt(stored)
 
     async def seal_face(self, tenant: str, person: UUID, face: Sequence[float]) -> KeptFace:
-        """The description of a face as ciphertext under the person's own biometric key."""
+        """The description of a face as ciphertext under the person's own biometric key.
+
+        Raises:
+            PersonErased: that key was destroyed, or the person is erased altogether.
+        """
         owner, entry = _biometric(tenant, person), new_id()
+        if isinstance(await self._vault.key_held(_person(tenant, person)), Erased):
+            raise PersonErased  # who never had a biometric key would be given one now
         try:
             key = await self._vault.key_for(owner)
         except SubjectErased as error:
@@ -96,16 +100,14 @@ class People:
 
     async def open_faces(self, tenant: str, kept: Sequence[KeptFace]) -> Sequence[Sequence[float]]:
         """The descriptions again, without those whose key was destroyed."""
+        for stored in await self._batch.some(tenant, {key_id_of(one.sealed) for one in kept}):
+            await self._vault.adopt(stored)
         faces: list[Sequence[float]] = []
-        for start in range(0, len(kept), AT_ONCE):
-            some = kept[start : start + AT_ONCE]
-            for stored in await self._batch.some(tenant, {key_id_of(one.sealed) for one in some}):
-                await self._vault.adopt(stored)
-            for one in some:
-                owner = _biometric(tenant, one.person)
-                opened = await self._vault.open(owner, stream=one.person, entry=one.id, box=one.sealed)
-                if not isinstance(opened, Erased) and isinstance(face := opened["face"], list):
-                    faces.append(face)
+        for one in kept:
+            owner = _biometric(tenant, one.person)
+            opened = await self._vault.open(owner, stream=one.person, entry=one.id, box=one.sealed)
+            if not isinstance(opened, Erased) and isinstance(face := opened["face"], list):
+                faces.append(face)
         return faces
 
     def index(self, tenant: str, email: str) -> bytes:

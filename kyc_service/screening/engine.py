@@ -116,6 +116,8 @@ def scored(index: Index, query: Query, *, model: Model | None = None) -> list[Sc
     """
     best: dict[int, Scored] = {}
     by_identifier = frozenset(index.with_identifier(query.identifiers))
+    if query.lists is not None:
+        by_identifier &= frozenset(np.flatnonzero(index.asked(query.lists)).tolist())
     for number, value in enumerate(query.names):
         name = prepared(value, query.kind, index, index)
         if name:
@@ -154,6 +156,8 @@ def candidates(index: Index, name: Prepared, query: Query, *, at_most: int = CAN
     less, more = np.minimum(theirs, wanted), np.maximum(theirs, wanted)
     kept = total[seen] >= _ADMITTED * (0.55 * less + 0.45 * np.minimum(more, 1.6 * less))
     kept &= _MASKS[query.kind][index.entry_kind[index.name_entry[seen]]]
+    if query.lists is not None:
+        kept &= index.asked(query.lists)[index.name_entry[seen]]
     seen, theirs = seen[kept], theirs[kept]
     if len(seen) > at_most:
         value = total[seen] / (0.55 * wanted + 0.45 * np.minimum(theirs, 1.6 * wanted))

@@ -8,7 +8,7 @@ import json
 import mmap
 import os
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +35,7 @@ from kyc_service.screening.names import (
 )
 from kyc_service.screening.synonyms import name_groups
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 _MAGIC: Final = b"KYCIDX01"
 KINDS: Final = tuple(Kind)
 GENDERS: Final = (None, "male", "female")
@@ -86,6 +86,7 @@ class Index:
         self.name_weak: NDArray[np.uint8] = get("name_weak")  # type: ignore[assignment]
         self.name_number: NDArray[np.uint16] = get("name_number")  # type: ignore[assignment]
         self.entry_kind: NDArray[np.uint8] = get("entry_kind")  # type: ignore[assignment]
+        self.entry_source: NDArray[np.uint16] = get("entry_source")  # type: ignore[assignment]
         self.entry_gender: NDArray[np.uint8] = get("entry_gender")  # type: ignore[assignment]
         self.entry_countries: NDArray[np.uint64] = get("entry_countries")  # type: ignore[assignment]
         self.birth_start: NDArray[np.int64] = get("birth_start")  # type: ignore[assignment]
@@ -108,6 +109,17 @@ class Index:
         """Source → the version of the list that the entries are of, as far as it was given."""
         versions: dict[str, str] = json.loads(self._arrays["versions"].tobytes())
         return versions
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """The lists that the entries are of; `entry_source` holds places in it."""
+        sources: list[str] = json.loads(self._arrays["sources"].tobytes())
+        return sources
+
+    def asked(self, lists: Collection[str] | None) -> NDArray[np.bool_]:
+        """Whether each entry is of one of *lists*; None: all of them are."""
+        wanted = np.array([lists is None or source in lists for source in self.sources], bool)
+        return wanted[self.entry_source]
 
     def ids(self) -> list[str]:
         """The id of every entry, in the order of their places."""
@@ -360,9 +372,12 @@ def _built(entries: Iterable[Entry]) -> dict[str, NDArray[np.generic]]:
     identifier_entry = array("i")
     packed, packed_length = bytearray(), array("q", [0])
     ids: list[str] = []
+    sources: dict[str, int] = {}
+    entry_source = array("H")
     number_of = numbers.setdefault
     for place, entry in enumerate(entries):
         ids.append(entry.id)
+        entry_source.append(sources.setdefault(entry.source, len(sources)))
         kinds.append(KINDS.index(entry.kind))
         genders.append(GENDERS.index(entry.gender) if entry.gender in GENDERS else 0)
         countries.extend(country_mask(entry.countries))
@@ -394,6 +409,8 @@ def _built(entries: Iterable[Entry]) -> dict[str, NDArray[np.generic]]:
         "name_number": np.frombuffer(name_number, np.uint16),
         "name_weak": np.frombuffer(bytes(name_weak), np.uint8),
         "entry_kind": np.frombuffer(bytes(kinds), np.uint8),
+        "entry_source": np.frombuffer(entry_source, np.uint16),
+        "sources": np.frombuffer(json.dumps(list(sources)).encode(), np.uint8),
         "entry_gender": np.frombuffer(bytes(genders), np.uint8),
         "entry_countries": np.frombuffer(countries, np.uint64).reshape(-1, _COUNTRY_WORDS),
         "birth_start": _starts(np.frombuffer(birth_count, np.int32)),

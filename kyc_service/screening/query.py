@@ -11,7 +11,7 @@ class Query:
     """Somebody as our side knows them: every name they go by, and whatever else is known.
 
     `countries` are ISO 3166-1 alpha-2 codes in lower case, `gender` is "male" or "female". What is not known is empty:
-    an absent date neither speaks for a match nor against it.
+    an absent date neither speaks for a match nor against it. `lists`: the only ones that are asked; None: all.
     """
 
     kind: Kind
@@ -20,6 +20,7 @@ class Query:
     countries: Sequence[str] = ()
     gender: str | None = None
     identifiers: Sequence[Identifier] = ()
+    lists: Sequence[str] | None = None
 
 
 def query_of(entry: Entry) -> Query:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from kyc_service.application.ports import Clock, Identity, Possible, Screened, ScreeningUnavailable
 from kyc_service.domain.clearance import Basis, ListVersion, ScreeningTerms
@@ -124,9 +125,8 @@ class ListScreener:
     def _screened(self, edition: Edition, identities: Sequence[Identity], terms: ScreeningTerms) -> Screened:
         best: dict[str, tuple[Identity, Match]] = {}
         for identity in identities:
-            for match in screen(edition.index, self.query(identity), threshold=terms.review_from):
-                if not terms.asks(match.list_id):
-                    continue
+            query = replace(self.query(identity), lists=terms.lists)
+            for match in screen(edition.index, query, threshold=terms.review_from):
                 known = best.get(match.entry_id)
                 if known is None or match.probability > known[1].probability:
                     best[match.entry_id] = (identity, match)

@@ -6,19 +6,25 @@ from uuid import UUID
 from kyc_service.application.duplicates import Bearer, KeptFace
 from kyc_service.store.database import Database
 
-# The person's key is held while the description comes in, so that an erasure comes before it or takes it along.
+# The person's keys are held while the description comes in, so that an erasure, of the person or of their biometric
+# data, comes before it or takes it along.
 KEEP = """
     with living as (
-      select from keys
-      where tenant = %(tenant)s and subject = %(person)s and class = 'biometric' and wrapped is not null
-      limit 1
+      select class from keys
+      where tenant = %(tenant)s and subject = %(person)s and class in ('cdd', 'biometric') and wrapped is not null
       for share
     )
     insert into face_descriptions (tenant, id, person, application, file, sealed)
-    select %(tenant)s, %(id)s, %(person)s, %(application)s, %(file)s, %(sealed)s from living
+    select %(tenant)s, %(id)s, %(person)s, %(application)s, %(file)s, %(sealed)s
+    where (select count(distinct class) from living) = 2
     on conflict do nothing
 """
-OTHERS = "select id, person, sealed from face_descriptions where tenant = %s and person <> %s"
+OTHERS = """
+    select id, person, sealed from face_descriptions
+    where tenant = %(tenant)s and person <> %(person)s and (%(after)s::uuid is null or id > %(after)s)
+    order by id
+    limit %(limit)s
+"""
 
 
 class FaceRows:
@@ -40,8 +46,9 @@ class FaceRows:
         async with self._database.of(tenant) as connection:
             await connection.execute(KEEP, given)
 
-    async def others(self, tenant: str, person: UUID) -> Sequence[KeptFace]:
-        """The descriptions of everybody else."""
+    async def others(self, tenant: str, person: UUID, after: UUID | None, limit: int) -> Sequence[KeptFace]:
+        """The descriptions of everybody else, by id, at most *limit* of those beyond *after*."""
+        asked = {"tenant": tenant, "person": person, "after": after, "limit": limit}
         async with self._database.of(tenant) as connection:
-            cursor = await connection.execute(OTHERS, (tenant, person))
+            cursor = await connection.execute(OTHERS, asked)
             return [KeptFace(id=row[0], person=row[1], sealed=row[2]) for row in await cursor.fetchall()]

@@ -82,12 +82,13 @@ class Backlog:
 
 @record
 class Log:
-    """The log of a database, for those who follow it."""
+    """The log of a database, for those who follow it. `slot_again`: seconds between two tries to use a slot."""
 
     database: Database
     target: str
     mode: RelayMode
     bell: Callable[[], AbstractContextManager[Doorbell]]
+    slot_again: float = SLOT_AGAIN
 
     @asynccontextmanager
     async def follow(self, name: str, limit: int = LIMIT) -> AsyncIterator["Following"]:
@@ -119,6 +120,11 @@ class Log:
         return {
             name: Backlog(behind=behind, oldest=oldest, unrouted=unrouted) for name, behind, oldest, unrouted in rows
         }
+
+
+def gathering(number: int, limit: int) -> float:
+    """For how many seconds events gather after *number* of at most *limit*: one costs nearly as much as fifty."""
+    return 0.0 if number >= limit else min(number * GATHERING, LONGEST_GATHERING)
 
 
 class Following:
@@ -180,12 +186,9 @@ class Following:
                     log.info("following", receiver=self._name, mode=self.mode.value)
             if batch.publications:
                 self._under_way += 1
-                self._gathered_at, self._pause = time.monotonic() + self._gathering(len(batch.publications)), VISIBLE
+                gathering_ends = time.monotonic() + gathering(len(batch.publications), self._limit)
+                self._gathered_at, self._pause = gathering_ends, VISIBLE
                 return batch
-
-    def _gathering(self, number: int) -> float:
-        """For how long events gather after a batch of *number*: one of them costs nearly as much as fifty."""
-        return 0.0 if number >= self._limit else min(number * GATHERING, LONGEST_GATHERING)
 
     async def done(self, batch: Batch) -> None:
         """The receiver has *batch* for good."""
@@ -262,7 +265,7 @@ class Following:
             self._sentence = ""
 
     async def _open_stream(self) -> None:
-        self._slot_again = time.monotonic() + SLOT_AGAIN
+        self._slot_again = time.monotonic() + self._log.slot_again
         table, database, bounded = await _row(self._connection, PLACE)
         if self._log.mode is RelayMode.AUTO and not bounded:
             self._explain(

@@ -2,38 +2,28 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import LiteralString
 
 from kyc_service.domain.record import record
 from kyc_service.store.database import Database
 
-# Whatever another worker is just removing is left to it.
-ANSWERS = """
-    delete from idempotency
+
+def _removal(table: LiteralString, over: LiteralString) -> LiteralString:
+    """One batch of what was *over* by a time; whatever another worker is just removing is left to it."""
+    return f"""
+    delete from {table}
     where ctid = any(array(
-      select ctid from idempotency
-      where expires_at < %s
+      select ctid from {table}
+      where {over} < %s
       limit %s
       for update skip locked
     ))
 """
-REFUSALS = """
-    delete from inbox
-    where ctid = any(array(
-      select ctid from inbox
-      where expires_at < %s
-      limit %s
-      for update skip locked
-    ))
-"""
-ORDERS = """
-    delete from orders
-    where ctid = any(array(
-      select ctid from orders
-      where done_at < %s
-      limit %s
-      for update skip locked
-    ))
-"""
+
+
+ANSWERS = _removal("idempotency", over="expires_at")
+REFUSALS = _removal("inbox", over="expires_at")
+ORDERS = _removal("orders", over="done_at")
 BATCH = 1000  # rows of one statement: some milliseconds, and locks that nobody waits for
 
 

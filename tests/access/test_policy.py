@@ -128,11 +128,11 @@ class TestDecisions:
         def ask() -> None:
             policies[0].decide(asks(["reader"], "application.amend"))
             asked.set()
-            dropped.wait()
+            dropped.wait(20)
 
         thread = threading.Thread(target=ask)
         thread.start()
-        asked.wait()
+        assert asked.wait(20)
         policies.clear()  # an engine that is dropped here, and not there, raises where nobody can catch it
         dropped.set()
         thread.join()

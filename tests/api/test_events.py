@@ -169,8 +169,9 @@ async def client(app: App, quiet: Settings, bearer: Bearer) -> AsyncIterator[htt
         serving = asyncio.create_task(server._serve([listener]))  # `serve` would take the signals of the test run
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx2.AsyncClient(base_url=url, headers=bearer(), timeout=30) as client:
-            while not server.started:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(20):
+                while not server.started:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
             yield client
         app.feed.close()
         server.should_exit = True

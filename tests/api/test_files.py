@@ -117,6 +117,27 @@ def test_the_same_upload_with_the_same_key_gives_one_file(api: TestClient, pictu
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
+def test_an_upload_may_say_that_it_is_a_selfie(api: TestClient, picture: bytes, dsn: str) -> None:
+    keyed = {**JPEG, "Idempotency-Key": "upload-1"}
+    selfie = api.post(f"{FILES}?purpose=selfie", content=picture, headers=keyed)
+    assert selfie.status_code == 201
+    assert api.get(selfie.headers["location"]).content == picture
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute("select class from keys where subject = %s", (selfie.json()["id"],)).fetchall()
+    assert found == [("biometric",)]
+    again = api.post(f"{FILES}?purpose=selfie", content=picture, headers=keyed)
+    assert (again.status_code, again.json()) == (201, selfie.json())
+    other = api.post(f"{FILES}?purpose=document", content=picture, headers=keyed)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("query", ["purpose=holiday", "purpose=selfie&purpose=selfie", "kind=selfie"])
+def test_an_upload_for_what_nobody_knows_is_refused(api: TestClient, picture: bytes, query: str) -> None:
+    refused = api.post(f"{FILES}?{query}", content=picture, headers=JPEG)
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
+    assert "holiday" not in refused.text
+
+
 @pytest.mark.parametrize(
     ("content", "media_type", "status", "code"),
     [

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from kyc_service.application.desk import Announced, Caller, Submission, View
-from kyc_service.application.duplicates import ALIKE, BANDS, Trait, findings, traits
+from kyc_service.application.duplicates import ALIKE, BANDS, Bearer, KnownFaces, Trait, findings, traits
 from kyc_service.application.keys import DataClass
 from kyc_service.application.ports import Request, Started
 from kyc_service.bootstrap import VENDORS, App, build
@@ -18,6 +18,7 @@ from kyc_service.domain.application import CheckAnswered
 from kyc_service.domain.findings import Category, Field, Finding, Outcome, Result, Severity, Verdict, judge, reasons_of
 from kyc_service.domain.reasons import GENERIC_TEXT, applicant_texts
 from kyc_service.settings import AvailableVendors, Settings
+from kyc_service.store.faces import FaceRows
 from kyc_service.store.keys import Keys
 
 PASSED = Finding(id="document.readable", category=Category.DOCUMENT, outcome=Outcome.PASS, severity=Severity.HIGH)
@@ -236,6 +237,44 @@ async def test_who_had_biometric_data_erased_is_not_compared_any_more(keeping: A
     await Keys(keeping.database).destroy(caller.tenant, person, DataClass.BIOMETRIC, keeping.clock(), "test")
     assert (await seen(keeping, caller, person, ANNA)).verdict is Verdict.CLEAR
     assert await applications(dsn) == []
+
+
+async def test_whoever_was_erased_meanwhile_is_given_no_key_and_leaves_no_face(
+    keeping: App, caller: Caller, dsn: str
+) -> None:
+    person, elsewhere = uuid4(), replace(caller, tenant="acme")
+    await seen(keeping, elsewhere, person, ANNA)  # who has never had a biometric key
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(ERASE, (person,))
+    bearer = Bearer(person=person, application=uuid4(), file=uuid4())
+    assert await KnownFaces(keeping.people, FaceRows(keeping.database)).closest("acme", bearer, ANNA) is None
+    with psycopg.connect(dsn) as connection:
+        living = connection.execute("select class from keys where subject = %s and wrapped is not null", (person,))
+        assert living.fetchall() == []
+    assert await applications(dsn) == []
+
+
+async def test_a_face_that_was_sealed_just_before_its_person_was_erased_is_not_kept(
+    keeping: App, caller: Caller, dsn: str
+) -> None:
+    person = uuid4()
+    await seen(keeping, replace(caller, tenant="acme"), person, ANNA)
+    face = await keeping.people.seal_face("acme", person, ANNA)
+    await Keys(keeping.database).destroy("acme", person, DataClass.CDD, keeping.clock(), "test")
+    await FaceRows(keeping.database).keep("acme", Bearer(person=person, application=uuid4(), file=uuid4()), face)
+    assert await applications(dsn) == []
+
+
+async def test_every_face_is_looked_at_however_few_are_opened_at_once(keeping: App, caller: Caller) -> None:
+    for face in (SOMEBODY, ANNA, SOMEBODY, (0.0, 0.0, 1.0)):
+        await seen(keeping, caller, uuid4(), face)
+    person = uuid4()
+    await seen(keeping, caller, person, SOMEBODY)
+    few = KnownFaces(keeping.people, FaceRows(keeping.database), at_once=2)
+    closest = await few.closest(caller.tenant, Bearer(person=person, application=uuid4(), file=uuid4()), ANNA_AGAIN)
+    assert closest == pytest.approx(0.8)
+    alone = Bearer(person=person, application=uuid4(), file=uuid4())
+    assert await few.closest(caller.tenant, alone, (-1.0, 0.0, 0.0)) == pytest.approx(0.0)
 
 
 async def test_a_rollback_takes_the_face_along(keeping: App, caller: Caller, dsn: str) -> None:

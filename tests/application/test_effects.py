@@ -30,6 +30,7 @@ from kyc_service.domain.application import (
     VendorGivenUp,
 )
 from kyc_service.domain.findings import Result
+from kyc_service.privacy.blobs import BlobStoreFailed
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.simulated import Magic, Simulated, magic_file_id
@@ -285,6 +286,56 @@ async def test_a_vendor_without_room_is_asked_again_and_never_given_up(settings:
         assert await worked_off(app, view.snapshot.id) == (Status.VERIFIED, None)
         assert Crowded.full == 0
         assert VendorGivenUp.__name__ not in await happened(app, view.snapshot.id)
+
+
+async def test_a_store_of_files_that_is_away_is_waited_for_and_no_vendor_is_given_up(
+    settings: Settings, caller: Caller, dsn: str
+) -> None:
+    class Fileless(Simulated):
+        away = 8  # more often than a vendor may fail
+
+        async def check(self, request: Request) -> Result | Started:
+            if Fileless.away:
+                Fileless.away -= 1
+                raise BlobStoreFailed
+            return await super().check(request)
+
+    vendors = {**VENDORS, AvailableVendors.SIMULATED: lambda _: Fileless("simulated")}
+    async with build(settings, vendors=vendors) as app:
+        passport = Announced(doc_type="PASSPORT", file_id=magic_file_id(Magic.VERIFIED), issued_country="NL")
+        view = await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=(passport,)))
+        assert isinstance(view, View)
+        assert await worked_off(app, view.snapshot.id) == (Status.VERIFIED, None)
+        assert VendorGivenUp.__name__ not in await happened(app, view.snapshot.id)
+    with psycopg.connect(dsn) as superuser:
+        failed = superuser.execute("select failures, last_error from orders where kind = 'RunCheck'").fetchall()
+    assert failed == [(8, "FILES_UNAVAILABLE")]
+
+
+async def test_a_worker_that_is_cancelled_has_ended_what_it_had_begun(settings: Settings, caller: Caller) -> None:
+    class Slow(Simulated):
+        asked, over = asyncio.Event(), False
+
+        async def check(self, request: Request) -> Result | Started:
+            Slow.asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.05)  # a connection that is hung up politely
+                Slow.over = True
+            return await super().check(request)
+
+    vendors = {**VENDORS, AvailableVendors.SIMULATED: lambda _: Slow("simulated")}
+    async with build(settings, vendors=vendors) as app:
+        passport = Announced(doc_type="PASSPORT", file_id=magic_file_id(Magic.VERIFIED), issued_country="NL")
+        await app.desk.submit(caller, Submission(user_id=uuid4(), email="a@example.com", documents=(passport,)))
+        work = asyncio.create_task(app.worker.run())
+        async with asyncio.timeout(20):
+            await Slow.asked.wait()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        assert work.cancelled()
+        assert Slow.over
 
 
 OBEDIENT = (sys.executable, str(Path(__file__).parents[1] / "documents/children/obedient.py"))

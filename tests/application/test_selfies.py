@@ -11,6 +11,7 @@ import pytest
 
 from kyc_service.application.desk import Announced, Caller, Submission, View
 from kyc_service.application.files import Cabinet, FileRow, FileView
+from kyc_service.application.keys import DataClass
 from kyc_service.application.ports import PersonErased, Request, Started
 from kyc_service.bootstrap import VENDORS, App, build
 from kyc_service.domain.application import SELFIE, Awaiting, Status
@@ -64,11 +65,11 @@ async def app(settings: Settings, watching: Watching) -> AsyncIterator[App]:
         yield app
 
 
-async def uploaded(app: App, caller: Caller, doc_type: str) -> UUID:
+async def uploaded(app: App, caller: Caller, doc_type: str, data_class: DataClass = DataClass.DOCUMENT) -> UUID:
     async def chunks() -> AsyncIterator[bytes]:
         yield CONTENT[doc_type]
 
-    stored = await app.cabinet.upload(caller, "image/jpeg", chunks())
+    stored = await app.cabinet.upload(caller, "image/jpeg", chunks(), data_class=data_class)
     assert isinstance(stored, FileView)
     return stored.id
 
@@ -111,6 +112,17 @@ async def test_a_selfie_has_a_key_of_its_own_class_while_it_is_looked_at_and_non
         await content(app.cabinet, files[SELFIE])
     assert await content(app.cabinet, files["PASSPORT"]) == CONTENT["PASSPORT"]
     assert len(blobs(app)) == 1
+
+
+async def test_a_selfie_that_was_uploaded_as_one_never_has_another_key(
+    app: App, caller: Caller, watching: Watching, dsn: str
+) -> None:
+    selfie = await uploaded(app, caller, SELFIE, DataClass.BIOMETRIC)
+    assert classes(dsn, selfie) == {"biometric": True}
+    assert (await settled(app, caller, {SELFIE: selfie}))[0] is Status.VERIFIED
+    assert watching.seen == {SELFIE: (CONTENT[SELFIE], {"biometric": True})}
+    assert classes(dsn, selfie) == {"biometric": False}
+    assert blobs(app) == []
 
 
 async def test_a_selfie_that_is_kept_stays_biometric_data(settings: Settings, caller: Caller, dsn: str) -> None:
@@ -157,6 +169,20 @@ class Behind(FileRows):
     async def get(self, tenant: str, file_id: UUID) -> FileRow | None:
         told, self.former = self.former, None
         return told or await super().get(tenant, file_id)
+
+
+async def test_no_byte_is_left_of_a_selfie_that_was_moved_in_the_moment_before_it_was_erased(
+    app: App, caller: Caller, dsn: str
+) -> None:
+    rows = Behind(app.database)
+    cabinet = Cabinet(rows=rows, vault=app.documents, limit=1 << 20, clock=app.clock)
+    selfie = await uploaded(app, caller, SELFIE)
+    former = await rows.get("sandbox", selfie)
+    await app.cabinet.set_apart("sandbox", selfie)
+    rows.former = former
+    await cabinet.erase("sandbox", selfie, "in the moment after")
+    assert classes(dsn, selfie) == {"document": False, "biometric": False}
+    assert blobs(app) == []
 
 
 async def test_who_reads_a_selfie_while_it_is_moved_gets_it_all_the_same(app: App, caller: Caller) -> None:

@@ -177,6 +177,9 @@ def test_a_database_that_was_not_migrated_is_a_failure_in_production(
         before = findings(kyc("doctor", "-o", "json", **given))
         assert kyc("migrate", **given).exit_code == 0
         after = findings(kyc("doctor", "-o", "json", **given))
+        with psycopg.connect(given["KYC_DB_DSN"], autocommit=True) as connection:
+            connection.execute("update alembic_version set version_num = '0009_marks'")
+        behind = findings(kyc("doctor", "-o", "json", **given))
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"drop database {name} with (force)")
@@ -185,6 +188,8 @@ def test_a_database_that_was_not_migrated_is_a_failure_in_production(
         "kyc: The database has none of our tables yet: run `kyc migrate`.\n",
     )
     assert (before["migrations"][0], before["migrations"][2]) == ("fail", "kyc migrate")
+    older = "stop every process of the earlier release, then kyc migrate"
+    assert (behind["migrations"][0], behind["migrations"][2]) == ("fail", older)
     assert {what for what, (state, *_) in after.items() if state == "fail"} == {"lists"}, "none was ever synced"
     assert after["tokens"][0] == "ok"
 

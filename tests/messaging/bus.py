@@ -34,7 +34,7 @@ from kyc_service.settings import RelayMode
 from kyc_service.store.applications import Applications
 from kyc_service.store.bells import Bells
 from kyc_service.store.database import Database
-from kyc_service.store.following import Log
+from kyc_service.store.following import SLOT_AGAIN, Log
 
 TERMS = Terms(
     mode=Mode.SANDBOX,
@@ -205,9 +205,12 @@ def per_application(events: Sequence[KycEvent]) -> dict[UUID, list[str]]:
 
 
 @asynccontextmanager
-async def relaying(journal: Journal, url: str, mode: RelayMode, name: str = "rabbitmq") -> AsyncIterator[Log]:
+async def relaying(
+    journal: Journal, url: str, mode: RelayMode, name: str = "rabbitmq", slot_again: float = SLOT_AGAIN
+) -> AsyncIterator[Log]:
     """A relay of *journal* to the broker at *url* that runs meanwhile."""
-    log = Log(database=journal.database, target=journal.database.target, mode=mode, bell=journal.bells.reader)
+    database, bell = journal.database, journal.bells.reader
+    log = Log(database=database, target=database.target, mode=mode, bell=bell, slot_again=slot_again)
     relay = Relay(name, "/kyc", partial(log.follow, name), partial(opened, Broker(name=name, url=url)))
     running = asyncio.create_task(relay.run())
     try:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import nodes
 from bus import Journal, journal_of
-from nodes import LogicalPostgres, RabbitNode
+from nodes import LogicalPostgres, RabbitNode, drop_with_its_slots
 
 from kyc_service.messaging.amqp import EXCHANGES
 from kyc_service.store.database import migrate
@@ -55,19 +55,7 @@ def logical(logical_server: LogicalPostgres) -> Iterator[str]:
     target = make_conninfo(logical_server.dsn, dbname=name)
     migrate(target)
     yield target
-    with psycopg.connect(logical_server.dsn, autocommit=True) as connection:
-        connection.execute(
-            "select pg_terminate_backend(active_pid) from pg_replication_slots where database = %s and active", (name,)
-        )
-        for _ in range(100):
-            if not connection.execute(
-                "select from pg_replication_slots where database = %s and active", (name,)
-            ).fetchall():
-                break
-        connection.execute(
-            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s", (name,)
-        )
-        connection.execute(f"drop database {name} with (force)")
+    drop_with_its_slots(logical_server.dsn, name)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pika
 import psycopg
+from psycopg import sql
 
 RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PLUGINS = sorted(Path("/usr/lib/postgresql").glob("*/lib/wal2json.so"))
@@ -232,6 +233,21 @@ def logical_postgres(**settings: str) -> Iterator[LogicalPostgres]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def drop_with_its_slots(server: str, database: str) -> None:
+    """Drop the database and its slots, as soon as the *server* has ended whoever follows one."""
+    given = (database,)
+    with psycopg.connect(server, autocommit=True) as connection:
+        followed = "select pg_terminate_backend(active_pid) from pg_replication_slots where database = %s and active"
+        deadline = time.monotonic() + 30
+        while connection.execute(followed, given).fetchall():
+            assert time.monotonic() < deadline, "somebody has not let go of a slot"
+            time.sleep(0.05)
+        connection.execute(
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s", given
+        )
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
 
 
 @contextmanager

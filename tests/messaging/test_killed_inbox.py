@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -101,10 +101,10 @@ def command(number: int) -> bytes:
     return encode_command(submit_command(form, id=f"command-{number}", source="/shop"))
 
 
-async def reap(processes: list[Process], kills: int, pause: float) -> None:
+async def reap(processes: list[Process], kills: int, pause: float, dice: Random) -> None:
     """Kill one after another, at a moment that nobody has chosen."""
     for number in range(kills):
-        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+        await asyncio.sleep(pause * dice.uniform(0.5, 1.5))
         victim = processes[number % len(processes)]
         await asyncio.to_thread(victim.kill)
         victim.start()
@@ -121,7 +121,7 @@ async def one_outcome_each(dsn: str, told: Told) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_rabbitmq_commands_survive_every_kill(
-    rabbit: RabbitNode, start: Start, authorization: str, dsn: str
+    rabbit: RabbitNode, start: Start, authorization: str, dsn: str, dice: Random
 ) -> None:
     with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
         for queue in (COMMANDS, PARKED):
@@ -144,7 +144,7 @@ async def test_rabbitmq_commands_survive_every_kill(
     def send(channel: Any, address: str) -> None:
         for number in range(SENDERS):
             body = command(number)
-            for _ in range(random.choice((1, 1, 2))):  # noqa: S311 - some senders lose a confirm and send again
+            for _ in range(dice.choice((1, 1, 2))):  # some senders lose a confirm and send again
                 properties = pika.BasicProperties(
                     content_type=MEDIA_TYPE,
                     correlation_id=f"command-{number}",
@@ -153,7 +153,7 @@ async def test_rabbitmq_commands_survive_every_kill(
                     headers={"authorization": authorization},
                 )
                 channel.basic_publish("", COMMANDS, body, properties, mandatory=True)
-            channel.connection.sleep(random.uniform(0, 0.4))  # noqa: S311
+            channel.connection.sleep(dice.uniform(0, 0.4))
 
     def hear(channel: Any, address: str) -> None:
         while True:
@@ -162,7 +162,7 @@ async def test_rabbitmq_commands_survive_every_kill(
                 return
             told.setdefault(properties.correlation_id, set()).add(json.loads(body)["id"])
 
-    await asyncio.gather(asyncio.to_thread(converse, send), reap(processes, 5, 1.5))
+    await asyncio.gather(asyncio.to_thread(converse, send), reap(processes, 5, 1.5, dice))
 
     async def everybody() -> bool:
         await asyncio.to_thread(converse, hear)

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from bus import Consumer, Proxy
 from crowdpay_contracts.envelope import KycEvent, parse_event
-from nodes import LogicalPostgres, RabbitNode
+from nodes import LogicalPostgres, RabbitNode, drop_with_its_slots
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
@@ -58,13 +58,7 @@ def impatient(impatient_server: LogicalPostgres) -> Iterator[str]:
     target = make_conninfo(impatient_server.dsn, dbname=name)
     migrate(target)
     yield target
-    with psycopg.connect(impatient_server.dsn, autocommit=True) as connection:
-        for _ in range(50):
-            if not connection.execute("select from pg_replication_slots where active").fetchall():
-                break
-            time.sleep(0.1)
-        connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
-        connection.execute(f"drop database {name} with (force)")
+    drop_with_its_slots(impatient_server.dsn, name)
 
 
 class Inbox(threading.Thread):

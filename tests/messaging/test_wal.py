@@ -10,7 +10,7 @@ import nodes
 import psycopg
 import pytest
 from bus import Consumer, Journal, eventually, journal_of, per_application, relaying
-from nodes import LogicalPostgres, RabbitNode
+from nodes import LogicalPostgres, RabbitNode, drop_with_its_slots
 from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
 
@@ -41,18 +41,25 @@ def moody(moody_server: LogicalPostgres) -> Iterator[str]:
     target = make_conninfo(moody_server.dsn, dbname=name)
     migrate(target)
     yield target
-    with psycopg.connect(moody_server.dsn, autocommit=True) as connection:
-        connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active")
-        connection.execute(f"drop database {name} with (force)")
+    drop_with_its_slots(moody_server.dsn, name)
 
 
 @asynccontextmanager
 async def streaming(target: str, slot: str = "kyc_test") -> AsyncIterator[Stream]:
+    """An open stream; afterwards the server has let go of its slot, so that the next one may have it."""
     stream = await Stream.open(target, slot, "public.events")
     try:
         yield stream
     finally:
         await stream.close()
+        await eventually(partial(left, target, slot))
+
+
+async def left(target: str, slot: str) -> bool:
+    """Whether nobody has the slot any more."""
+    with psycopg.connect(target) as connection:
+        followed = "select from pg_replication_slots where slot_name = %s and active"
+        return connection.execute(followed, (slot,)).fetchone() is None
 
 
 def wal_status(target: str) -> list[tuple[str, bool]]:
@@ -66,8 +73,9 @@ async def test_only_published_events_are_told_in_the_order_of_their_commits(logi
         await logical_journal.submit()
         await logical_journal.verify(first)
         found: list[int] = []
-        while len(found) < 3:
-            found += (await stream.changes(5)).positions
+        async with asyncio.timeout(20):
+            while len(found) < 3:
+                found += (await stream.changes(5)).positions
     async with logical_journal.database.system() as connection:
         cursor = await connection.execute("select position, type from events order by position")
         rows = await cursor.fetchall()

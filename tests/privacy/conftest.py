@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from kyc_service.privacy.blobs import BlobStore, S3Options, open_blob_store
 from kyc_service.privacy.keyfile import KeyFileManager, KeyRing
 from kyc_service.privacy.sealing import DataKey
 from kyc_service.privacy.vault import Vault
+from tests.messaging.nodes import free_port
 
 
 class TenantKeysInMemory:
@@ -129,14 +129,6 @@ ACCESS, SECRET, BUCKET = "test-access-key", "test-secret-key", "documents"
 PORTS = [f"{role}.port{kind}" for role in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
 
 
-def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in held]
-    for listener in held:
-        listener.close()
-    return ports
-
-
 def _weed() -> str:
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
@@ -159,7 +151,7 @@ def s3_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     for _ in range(3):  # a port that was free a moment ago may be taken
-        ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+        ports = {name: free_port() for name in PORTS}
         with (folder / "log").open("ab") as log:
             server = subprocess.Popen(
                 [

@@ -55,7 +55,7 @@ def test_a_file_comes_back_however_it_was_cut(key: DataKey, size: int, written: 
     assert opened(sealed(plain, key, cut=written), key, cut=read) == plain
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(pieces=st.lists(st.binary(max_size=3000), max_size=6), cut=st.integers(1, 3000))
 def test_pieces_of_any_sizes_make_one_file(key: DataKey, pieces: list[bytes], cut: int) -> None:
     sealer = Sealer(key, CONTEXT, log2_chunk=SMALL)
@@ -128,7 +128,7 @@ def test_every_changed_bit_of_a_header_is_noticed(key: DataKey) -> None:
             opened(bytes(changed), key)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=300)
 @given(position=st.integers(0, (HEADER_BYTES + len(PLAIN) + 4 * TAG_BYTES) * 8 - 1))
 def test_a_changed_bit_anywhere_is_noticed(key: DataKey, position: int) -> None:
     changed = bytearray(sealed(PLAIN, key))
@@ -183,7 +183,7 @@ async def ranged(container: bytes, key: DataKey, start: int, stop: int) -> tuple
     return b"".join([piece async for piece in pieces]), reads
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=200)
 @given(size=st.sampled_from(SIZES), start=st.integers(0, 6 * CHUNK), stop=st.integers(0, 6 * CHUNK))
 async def test_a_range_is_a_slice_of_the_file(key: DataKey, size: int, start: int, stop: int) -> None:
     plain = os.urandom(size)

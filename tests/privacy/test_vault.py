@@ -66,7 +66,7 @@ def test_nothing_of_the_payload_is_in_the_box(box: bytes) -> None:
     assert b"email" not in box
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 @given(payload=st.dictionaries(st.text(st.characters(exclude_categories=()), max_size=5), JSON, max_size=3))
 async def test_every_json_object_comes_back_as_it_was(vault: Vault, owner: Owner, payload: dict[str, object]) -> None:
     key, _ = await vault.draft(owner)

@@ -12,7 +12,7 @@ from kyc_service.application.ports import Identity, Number, Possible, ScreeningU
 from kyc_service.application.watchlists import VersionStatus
 from kyc_service.documents.countries import alpha_2
 from kyc_service.domain.clearance import ListVersion, ScreeningTerms
-from kyc_service.screening.engine import ENGINE_VERSION
+from kyc_service.screening.engine import CANDIDATES, ENGINE_VERSION
 from kyc_service.screening.entries import Birth
 from kyc_service.screening.lists.library import Watchlists
 from kyc_service.screening.lists.staging import bring, describe
@@ -156,6 +156,18 @@ async def test_only_the_lists_of_the_terms_are_asked(database: Database, tmp_pat
     screened = await asked.screen((IVAN,), replace(TERMS, lists=("y",)))
     assert [hit.entry for hit in screened.possible] == ["y:1"]
     assert [one.list for one in screened.basis.lists] == ["y"]
+
+
+async def test_the_bearers_of_a_common_name_on_other_lists_take_no_place_from_those_that_are_asked(
+    database: Database, tmp_path: Path
+) -> None:
+    crowd = [listed(number, "Ivan Petrovich Sidorov", dobs=["1961-04-12"]) for number in range(1, CANDIDATES + 20)]
+    await imported(database, tmp_path, *crowd)
+    alone = {"id": "y:1", "list": "y", "schema": "Person", "names": [{"v": "Ivan Petrovitch Sidorov", "k": "primary"}]}
+    await imported(database, tmp_path, json.dumps({**alone, "dobs": ["1961-04-12"]}), source="y")
+    asked = screener(database, tmp_path, "x", "y")
+    narrow = await asked.screen((IVAN,), replace(TERMS, lists=("y",)))
+    assert [(one.list, one.entry) for one in narrow.possible] == [("y", "y:1")]
 
 
 async def test_nobody_is_cleared_without_every_list_of_the_terms(database: Database, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """The event log keeps its promises on a real PostgreSQL, under concurrency and against the database's own users."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 from uuid import UUID, uuid4
 
 import psycopg
@@ -78,7 +78,12 @@ async def test_a_client_that_saw_an_older_version_is_told(
 
 
 async def test_every_command_is_carried_out_exactly_once(
-    dsn: str, applications: Applications, submission: SubmitApplication, task: Callable[..., Task], now: datetime
+    dsn: str,
+    applications: Applications,
+    submission: SubmitApplication,
+    task: Callable[..., Task],
+    now: datetime,
+    dice: Random,
 ) -> None:
     """400 distinct commands, each twice, over 16 connections and 4 streams."""
     streams = [new_id() for _ in range(4)]
@@ -86,8 +91,8 @@ async def test_every_command_is_carried_out_exactly_once(
         user = uuid4()
         empty = replace(submission, user_id=user, documents=(), person=Sealed(entry=new_id(), box=b"x"))
         await handle(applications, task(empty, stream), now, fresh=True)
-    commands = [(random.choice(streams), f"key-{number}") for number in range(400)] * 2  # noqa: S311
-    random.shuffle(commands)
+    commands = [(dice.choice(streams), f"key-{number}") for number in range(400)] * 2
+    dice.shuffle(commands)
     pending = iter(commands)
     outcomes: list[str] = []
 

@@ -90,8 +90,9 @@ async def test_a_batch_is_bounded_and_workers_do_not_get_in_each_others_way(dsn:
 
 
 async def test_a_running_worker_tidies_up_now_and_then(dsn: str, settings: Settings) -> None:
-    orders(dsn, done=LONG_AGO, number=3)
-    kept = set(orders(dsn, done=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    orders(dsn, done=now - timedelta(days=settings.order_retention_days + 1), number=3)
+    kept = set(orders(dsn, done=now))
     quick = settings.model_copy(update={"upkeep_seconds": 0.1})
     async with build(quick) as app:
         work = asyncio.create_task(app.worker.run())

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,12 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.messaging.nodes import free_port
 
 
 class Service:
@@ -74,6 +68,11 @@ class Service:
         """As an operator does."""
         assert self._process
         self._process.terminate()
+        return self._process.wait(seconds)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Until it has ended by itself."""
+        assert self._process
         return self._process.wait(seconds)
 
     def running(self) -> bool:

@@ -15,8 +15,7 @@ from datetime import date
 from kyc_service.documents.specimen import draw, traveller
 from kyc_service.settings import Settings
 from kyc_service.store.embedded import discard, join
-
-from .conftest import free_port
+from tests.messaging.nodes import free_port
 
 CANARIES = {
     "surname": "Quetzalcoatlus",

@@ -1,10 +1,10 @@
 """Processes are killed at random under load, and nothing is lost or done twice."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable
 from itertools import cycle
+from random import Random
 from uuid import UUID, uuid4
 
 import httpx2
@@ -27,7 +27,7 @@ CLIENTS = 4
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kills", KILLS)
 async def test_every_accepted_application_ends_once_whatever_is_killed(
-    start: Callable[..., object], token: Callable[..., str], dsn: str, kills: int
+    start: Callable[..., object], token: Callable[..., str], dsn: str, kills: int, dice: Random
 ) -> None:
     api = start("serve", "--no-worker", serving=True)
     worker = start("worker")
@@ -63,11 +63,11 @@ async def test_every_accepted_application_ends_once_whatever_is_killed(
             while not over.is_set():
                 count += 1
                 await submit(http, f"client-{number}-{count}", next(magics))
-                await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311
+                await asyncio.sleep(dice.uniform(0, 0.05))
 
     async def reaper() -> None:
         for number in range(kills):
-            await asyncio.sleep(random.uniform(0.1, 0.8))  # noqa: S311
+            await asyncio.sleep(dice.uniform(0.1, 0.8))
             victim = (api, worker)[number % 2]
             victim.kill()
             victim.start()

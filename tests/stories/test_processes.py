@@ -16,8 +16,7 @@ import psycopg
 import pytest
 
 from kyc_service.vendors.simulated import Magic, magic_file_id
-
-from .conftest import free_port
+from tests.messaging.nodes import free_port
 
 
 class Service(Protocol):
@@ -28,6 +27,7 @@ class Service(Protocol):
     pid: int
 
     def stop(self, seconds: float = 30) -> int: ...
+    def wait(self, seconds: float = 30) -> int: ...
     def running(self) -> bool: ...
 
 
@@ -91,12 +91,17 @@ def test_a_worker_holds_on_to_its_work_until_it_is_told_twice(
     worker = start("worker", KYC_VENDOR_TIMEOUT_SECONDS="600")
     submit(api, bearer, Magic.HANGS)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        held = "select count(*) from orders where leased_until > clock_timestamp() and done_at is null"
-        while connection.execute(held).fetchone() != (1,):
+        held = "select lease, leased_until from orders where leased_until is not null and done_at is null"
+        deadline = time.monotonic() + 60
+        while (taken := connection.execute(held).fetchone()) is None:
             assert worker.running()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         with pytest.raises(subprocess.TimeoutExpired):
-            worker.stop(seconds=3)  # longer than its lease: it is still renewed
-        assert connection.execute(held).fetchone() == (1,)
+            worker.stop(seconds=3)  # longer than its lease
+        renewed = connection.execute(held).fetchone()
+        assert renewed
+        assert (renewed[0], renewed[1] > taken[1]) == (taken[0], True)
         assert worker.stop() == 0
         assert connection.execute("select count(*) from orders where done_at is null").fetchone() == (1,)
 
@@ -119,9 +124,7 @@ def test_a_taken_port_is_one_line(start: Start, dsn: str) -> None:
 def test_ctrl_c_stops_the_service(start: Start) -> None:
     service = start("serve", serving=True)
     os.kill(service.pid, signal.SIGINT)
-    while service.running():
-        pass
-    assert service.stop() == 0
+    assert service.wait() == 0
 
 
 def test_a_server_that_is_stopped_lets_the_listeners_of_the_feed_go(start: Start, bearer: Mapping[str, str]) -> None:

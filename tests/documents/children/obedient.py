@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from kyc_service.documents.child import Reader, main
 from kyc_service.documents.readings import Reading
@@ -17,6 +18,9 @@ def obey(picture: bytes, media_type: str) -> bytes:
     match order:
         case b"sleep":
             time.sleep(float(argument))
+        case b"hold":
+            Path(argument.decode()).touch()
+            time.sleep(60)
         case b"spin":
             while True:
                 pass

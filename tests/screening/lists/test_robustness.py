@@ -38,7 +38,9 @@ def test_each_sample_is_recognised_for_what_it_is(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(wounds=WOUNDS)
 def test_a_damaged_file_is_read_or_refused(name: str, wounds: list[tuple[float, int, bytes]], tmp_path: Path) -> None:
     content = bytearray(FILES[name].encode())
@@ -90,7 +92,9 @@ STRANGE_FTM = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize(("name", "lines"), [("jsonl", STRANGE_PLAIN), ("opensanctions-ftm", STRANGE_FTM)])
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_json_of_any_shape_is_read_or_refused(
     name: str, lines: st.SearchStrategy[dict[str, object]], data: st.DataObject, tmp_path: Path
