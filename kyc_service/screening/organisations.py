@@ -81,7 +81,7 @@ def repaired(word: str) -> str:
 
 # "Of Samara" and "of Kazan" are adjectives in Slavic names: what is left of Самарский and Казанская is the place.
 _ADJECTIVE: Final = re.compile(
-    r"(?<=[a-z]{4})sk(?:iy|ii|ij|yy|yi|yj|oy|oi|aya|aia|oe|oye|ogo|oho|ikh|ykh|im|om|a|e|ie)$"
+    r"(?<=[a-z]{4})sk(?:iye?|ije?|ie|ii|yye?|yi|yj|oy|oi|a[yij]a|o[yj]?e|ogo|oho|[iy]kh|[iy]mi?|om|a|e)$"
 )
 _ORDINAL: Final = ("st", "nd", "rd", "th")
 
