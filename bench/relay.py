@@ -46,7 +46,7 @@ from kyc_service.messaging.publisher import Message, Publisher
 from kyc_service.messaging.relay import Relay
 from kyc_service.messaging.translation import translate
 from kyc_service.settings import RelayMode, Settings
-from kyc_service.store.bells import Bells
+from kyc_service.store.bells import LOG, Bells
 from kyc_service.store.database import Database, migrate
 from kyc_service.store.following import Log
 from kyc_service.store.tail import publications
@@ -236,7 +236,7 @@ async def _relay(target: str, mode: RelayMode, way: Callable[[], object], *, unt
     log = Log(database=database, target=target, mode=mode, bell=bells.reader)
     relay = Relay("rabbitmq", "/kyc", partial(log.follow, "rabbitmq"), way)
     began = time.perf_counter()
-    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(bells.listen())]
+    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(bells.listen(LOG))]
     await until.wait()
     print(time.perf_counter() - began)
     for task in tasks:

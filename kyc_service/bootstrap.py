@@ -44,10 +44,10 @@ from kyc_service.screening.lists.sources import name_of
 from kyc_service.screening.screener import ListScreener
 from kyc_service.settings import AvailableVendors, Settings
 from kyc_service.store.applications import Applications
-from kyc_service.store.bells import Bells
+from kyc_service.store.bells import LOG, Bells
 from kyc_service.store.database import Database, dsn, head, migrate
 from kyc_service.store.faces import FaceRows
-from kyc_service.store.feed import Feed
+from kyc_service.store.feed import Bell, Feed
 from kyc_service.store.files import FileRows
 from kyc_service.store.following import Backlog, Batch, Log
 from kyc_service.store.gauges import Gauges
@@ -268,9 +268,6 @@ async def build(
         await database.open()
         stack.push_async_callback(database.close)
 
-        feed = Feed(database, listeners=settings.feed_listeners)
-        stack.push_async_callback(feed.stop)
-
         ring = await asyncio.to_thread(_key_ring, settings)
         keys = Keys(database)
         manager = KeyFileManager(ring, TenantKeys(database), reload=lambda: KeyRing.load(key_file(settings)))
@@ -297,6 +294,12 @@ async def build(
 
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
+        feed = Feed(
+            database,
+            Bell(reader=bells.reader, listen=partial(bells.listen, LOG), hearing=lambda: bells.hearing),
+            listeners=settings.feed_listeners,
+        )
+        stack.push_async_callback(feed.stop)
         log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
         applications = Applications(database, bells.grown, partial(_count, metrics))
         orders = Orders(database, lease_seconds=settings.lease_seconds)

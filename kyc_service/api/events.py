@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from time import monotonic
 
-from crowdpay_contracts.envelope import EventType, KycEvent, encode_event
+from crowdpay_contracts.envelope import EventType
 from crowdpay_contracts.examples import EVENTS
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -21,6 +21,7 @@ from kyc_service.api.problems import Refused
 from kyc_service.api.routes import Call, Route, bearer
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.domain.record import record
+from kyc_service.messaging.publisher import Message
 from kyc_service.messaging.translation import translate
 from kyc_service.store.feed import Feed
 
@@ -62,7 +63,7 @@ class Wanted:
 class Piece:
     """Some events of the feed, and where they end."""
 
-    events: Sequence[KycEvent]
+    events: Sequence[Message]
     reached: int
     more: bool
 
@@ -96,7 +97,7 @@ def _type(value: str) -> EventType:
 
 async def _piece(feed: Feed, wanted: Wanted, after: int, limit: int) -> Piece:
     """Up to *limit* events of the types that are wanted; fewer, if there are too many others between them."""
-    events: list[KycEvent] = []
+    events: list[Message] = []
     for _ in range(LOOKS):
         span = await feed.read(wanted.tenant, after, limit - len(events))
         for one in span.publications:
@@ -123,7 +124,7 @@ async def _batch(call: Call, wanted: Wanted, position: int, limit: int) -> Respo
         piece = await _piece(call.app.feed, wanted, piece.reached, limit)
     following = call.request.url.include_query_params(after=wanted.seal(piece.reached))
     link = {"Link": f'<{following.path}?{following.query}>; rel="next"'}
-    body = b"[" + b",".join(encode_event(event) for event in piece.events) + b"]"
+    body = b"[" + b",".join(event.body for event in piece.events) + b"]"
     return Response(body, headers={**link, **(given or {})}, media_type=BATCH)
 
 
@@ -178,9 +179,9 @@ async def _sent(feed: Feed, wanted: Wanted, position: int, until: float) -> Asyn
             await feed.grown(wanted.tenant, position, max(0.0, quiet))
 
 
-def _block(wanted: Wanted, event: KycEvent) -> bytes:
-    cursor = wanted.seal(int(event.sequence))
-    return f"id: {cursor}\nevent: {event.type}\ndata: ".encode() + encode_event(event) + b"\n\n"
+def _block(wanted: Wanted, event: Message) -> bytes:
+    cursor = wanted.seal(event.position)
+    return f"id: {cursor}\nevent: {event.type}\ndata: ".encode() + event.body + b"\n\n"
 
 
 def _beat(wanted: Wanted, position: int) -> bytes:

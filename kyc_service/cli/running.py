@@ -156,6 +156,8 @@ def relay() -> None:
 
 
 async def _relay(app: "App") -> None:
+    from kyc_service.store.bells import LOG
+
     if not app.relays:
         raise Failure("There is no broker to tell: set KYC_EVENT_BROKER_URL.")
     stopped = asyncio.Event()
@@ -163,7 +165,7 @@ async def _relay(app: "App") -> None:
     for name in STOPPING:
         loop.add_signal_handler(name, stopped.set)
     tasks = [asyncio.create_task(relay.run(), name=f"relay to {relay.name}") for relay in app.relays]
-    tasks.append(asyncio.create_task(app.bells.listen(), name="listen to the bells"))
+    tasks.append(asyncio.create_task(app.bells.listen(LOG), name="listen to the bell of the log"))
     click.echo(f"kyc: telling {', '.join(relay.name for relay in app.relays)}", err=True)
     await stopped.wait()
     for task in tasks:

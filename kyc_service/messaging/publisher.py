@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from crowdpay_contracts.envelope import TOPIC, CloudEvent, encode_event
-from crowdpay_contracts.internal import INTERNAL_TOPIC, KycScreeningAlerted
+from crowdpay_contracts.envelope import TOPIC
+from crowdpay_contracts.internal import INTERNAL_TOPIC
 
 from kyc_service.domain.record import record
 
@@ -20,22 +20,20 @@ class BrokerRefused(Exception):
 
 @record
 class Message:
-    """One event on its way. `key` is the application: messages of one key must arrive in order, on each topic."""
+    """One event on its way. `key` is the application: messages of one key must arrive in order, on each topic.
+
+    `position` is its place in the log, `body` a CloudEvent in structured mode as crowdpay-contracts reads it.
+    """
 
     topic: str
     id: str
     type: str
     key: UUID
+    position: int
     body: bytes
 
 
 TOPICS = (TOPIC, INTERNAL_TOPIC)
-
-
-def message_of(event: CloudEvent) -> Message:
-    """*event* as bytes, for the topic that it belongs on: what is for the compliance desk is on no other."""
-    topic = INTERNAL_TOPIC if isinstance(event, KycScreeningAlerted) else TOPIC
-    return Message(topic=topic, id=event.id, type=event.type, key=event.subject, body=encode_event(event))
 
 
 class Publisher(Protocol):

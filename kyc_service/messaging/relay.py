@@ -15,7 +15,7 @@ import structlog
 
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.application.published import Publication
-from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable, Message, Publisher, message_of
+from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable, Message, Publisher
 from kyc_service.messaging.translation import confide, translate
 
 log = structlog.get_logger("kyc.relay")
@@ -122,7 +122,7 @@ class Relay(Generic[BatchT]):
         told = [
             tell(one.recorded, one.facts, self._source) for one in batch.publications for tell in (translate, confide)
         ]
-        return batch, [message_of(event) for event in told if event is not None]
+        return batch, [message for message in told if message is not None]
 
 
 def _heed_cancellation() -> None:

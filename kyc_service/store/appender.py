@@ -46,7 +46,9 @@ Waiting: TypeAlias = tuple[Change, "asyncio.Future[None]"]
 class Appender:
     """Commits changes for any number of callers at once."""
 
-    def __init__(self, database: Database, grown: Callable[[], None], kept: Callable[[Sequence[Change]], None]) -> None:
+    def __init__(
+        self, database: Database, grown: Callable[[int], None], kept: Callable[[Sequence[Change]], None]
+    ) -> None:
         self._database = database
         self._grown = grown
         self._kept = kept
@@ -105,7 +107,7 @@ class Appender:
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, and is raised where they do
             _settle(flock, error)
         else:
-            self._grown()
+            self._grown(len(flock))
             _settle(flock, None)
             self._kept([change for change, _ in flock])
         return True

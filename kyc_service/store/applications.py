@@ -80,13 +80,13 @@ class Page:
 class Applications:
     """Keeps the promises of `application.ports.Store`, and answers the lists.
 
-    After each commit *grown* is called, and *kept* with what was committed.
+    After each commit *grown* is called with the number of changes, and *kept* with what was committed.
     """
 
     def __init__(
         self,
         database: Database,
-        grown: Callable[[], None] = lambda: None,
+        grown: Callable[[int], None] = lambda _: None,
         kept: Callable[[Sequence[Change]], None] = lambda _: None,
     ) -> None:
         self._database = database

@@ -6,8 +6,9 @@ lost ring costs whoever sleeps their idle time.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 
 import psycopg
 from psycopg import AsyncConnection
@@ -18,7 +19,10 @@ ORDERS = "kyc_orders"
 LOG = "kyc_log"
 RING = f"notify {ORDERS}"
 UNHURRIED = "set synchronous_commit = off"
-PAUSES: Mapping[str, float] = {ORDERS: 0.05, LOG: 0.01}  # seconds between two rings
+PAUSES: Mapping[str, float] = {ORDERS: 0.05, LOG: 0.01}  # seconds between two rings, at the least
+# Under load a ring for every few changes costs more than it is worth: it is as long as the changes were many,
+UNHEARD = 0.002  # seconds for each of them,
+LONGEST_PAUSE = 0.05  # and at the most.
 PATIENCE = 2.0
 
 
@@ -30,15 +34,23 @@ class Bells:
         self._doorbell = doorbell
         self._readers: list[Doorbell] = []
         self._pending = {channel: asyncio.Event() for channel in PAUSES}
+        self._unrung = dict.fromkeys(PAUSES, 0)  # changes since the last ring
+        self._ears = 0
+
+    @property
+    def hearing(self) -> bool:
+        """Whether it is heard at the moment that others let the log grow; who waits for that has to look otherwise."""
+        return self._ears > 0
 
     def ring(self) -> None:
         """There may be work, somewhere."""
         self._doorbell.ring()
         self._pending[ORDERS].set()
 
-    def grown(self) -> None:
-        """The log has grown."""
+    def grown(self, changes: int = 1) -> None:
+        """The log has grown by so many changes."""
         self._wake_readers()
+        self._unrung[LOG] += changes
         self._pending[LOG].set()
 
     @contextmanager
@@ -55,9 +67,9 @@ class Bells:
         """Ring for the other processes until cancelled."""
         await self._lasting(self._carry)
 
-    async def listen(self) -> None:
-        """Hear the other processes ring until cancelled."""
-        await self._lasting(self._listen)
+    async def listen(self, *channels: str) -> None:
+        """Hear the other processes ring until cancelled: for everything, or on the *channels* given."""
+        await self._lasting(partial(self._listen, channels or tuple(PAUSES)))
 
     def _wake_readers(self) -> None:
         for bell in self._readers:
@@ -67,7 +79,14 @@ class Bells:
         """Again and again, with a connection of its own; an unreachable database is waited for."""
         while True:
             with suppress(psycopg.OperationalError):
-                connection = await AsyncConnection.connect(self._target, autocommit=True, application_name="kyc-bell")
+                connection = await AsyncConnection.connect(
+                    self._target,
+                    autocommit=True,
+                    application_name="kyc-bell",
+                    keepalives_idle=5,  # who only listens never learns otherwise that the other end is gone
+                    keepalives_interval=2,
+                    keepalives_count=3,
+                )
                 try:
                     await errand(connection)
                 finally:  # as a context it would roll back first, and stay open when that is cancelled
@@ -84,17 +103,35 @@ class Bells:
                 one.cancel()
 
     async def _carry_to(self, channel: str, connection: AsyncConnection) -> None:
-        pending, pause = self._pending[channel], PAUSES[channel]
+        pending = self._pending[channel]
         while True:
             await pending.wait()
             pending.clear()
+            changes, self._unrung[channel] = self._unrung[channel], 0
             await connection.execute(f"notify {channel}")
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause(channel, changes))
 
-    async def _listen(self, connection: AsyncConnection) -> None:
-        await connection.execute(f"listen {ORDERS}; listen {LOG}")
-        async for ring in connection.notifies():
-            if ring.channel == LOG:
-                self._wake_readers()
-            else:
-                self._doorbell.ring()
+    async def _listen(self, channels: Sequence[str], connection: AsyncConnection) -> None:
+        await connection.execute("; ".join(f"listen {channel}" for channel in channels))
+        with self._hearing_the_log() if LOG in channels else nullcontext():
+            async for ring in connection.notifies():
+                if ring.channel == LOG:
+                    self._wake_readers()
+                else:
+                    self._doorbell.ring()
+
+    @contextmanager
+    def _hearing_the_log(self) -> Iterator[None]:
+        """Readers look at once, at what was rung while nobody listened; and then as often as they have to."""
+        self._ears += 1
+        self._wake_readers()
+        try:
+            yield
+        finally:
+            self._ears -= 1
+            self._wake_readers()
+
+
+def pause(channel: str, changes: int) -> float:
+    """The seconds until *channel* is rung again, after a ring that told of so many changes."""
+    return max(PAUSES[channel], min(changes * UNHEARD, LONGEST_PAUSE))

@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+from pydantic_core import from_json
 
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.settings import Settings
@@ -150,6 +152,7 @@ class Database:
         with self._border():
             connection = await AsyncConnection.connect(self.target, autocommit=True, application_name="kyc-system")
             try:
+                set_json_loads(from_json, connection)
                 await connection.execute("set role kyc_system")
                 yield connection
             finally:  # as a context it would roll back first, and stay open when that is cancelled
@@ -187,6 +190,7 @@ class Database:
 
 
 async def _as_app(connection: Connection) -> None:
+    set_json_loads(from_json, connection)  # three times as fast as the standard library's
     await connection.execute(
         "set role kyc_app; set statement_timeout = '15s'; set lock_timeout = '5s';"
         " set idle_in_transaction_session_timeout = '30s'; set timezone = 'UTC'"

@@ -1,22 +1,45 @@
 """The feed: what one tenant is told of the log, for readers who come and ask, and who may wait for more.
 
 Everything is read up to the horizon and no further, so a reader who goes on from where they were misses nothing,
-whatever the writers do. Waiting costs one look at the log per moment and process, however many wait.
+whatever the writers do. Who waits is woken by the doorbell of the log: one watch for each process looks when it has
+rung, however many wait, and every moment only while the other processes cannot be heard.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.application.published import Publication
+from kyc_service.application.worker import Doorbell
 from kyc_service.domain.record import record
 from kyc_service.store.database import Database
 from kyc_service.store.tail import Horizon, publications
 
 NEWS = "select tenant, position from feed_news(%s, %s)"
-MOMENT = 0.1  # seconds between two looks at the log while somebody waits
 OUTAGE = 1.0
+HURRIED = 0.001  # the first moment in which somebody who is writing may be done; doubles
+
+
+@record
+class Looks:
+    """Seconds between two looks at the log while somebody waits."""
+
+    heard: float = 5.0  # while the doorbell is heard: what a ring that got lost may cost
+    unheard: float = 0.1
+    news: float = 0.02  # at the least, when there was something: what comes meanwhile is looked for together
+
+
+LOOKS = Looks()
+
+
+@record
+class Bell:
+    """The doorbell of the log: a *reader* of one's own, `listen` to hear the other processes, and whether they are."""
+
+    reader: Callable[[], AbstractContextManager[Doorbell]]
+    listen: Callable[[], Coroutine[None, None, None]]
+    hearing: Callable[[], bool]
 
 
 @record
@@ -31,14 +54,18 @@ class Span:
 class Feed:
     """Reads for any number of clients, and lets *listeners* of them wait at a time."""
 
-    def __init__(self, database: Database, *, listeners: int) -> None:
+    def __init__(self, database: Database, bell: Bell, *, listeners: int, looks: Looks = LOOKS) -> None:
         self._database = database
+        self._bell = bell
+        self._looks = looks
         self._limit = listeners
         self._listening = 0
         self._horizon = Horizon()
         self._moved = asyncio.Condition()
-        self._watch: asyncio.Task[None] | None = None
+        self._watched = False
+        self._watches: set[asyncio.Task[None]] = set()  # one, and those that are about to end
         self._waiting = 0
+        self._pause = HURRIED
         self._since = 0  # news are known from here
         self._news: dict[str, int] = {}
         self.closed = False
@@ -91,15 +118,13 @@ class Feed:
     def close(self) -> None:
         """Let nobody wait any longer: the process is about to end."""
         self.closed = True
-        if self._watch:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
 
     async def stop(self) -> None:
         """Close, and leave nothing running."""
         self.close()
-        if self._watch:
-            with suppress(asyncio.CancelledError):
-                await self._watch
+        await asyncio.gather(*self._watches, return_exceptions=True)
 
     def _is_news(self, tenant: str, after: int) -> bool:
         return after < self._since or self._news.get(tenant, 0) > after
@@ -107,31 +132,51 @@ class Feed:
     @contextmanager
     def _waited(self, after: int) -> Iterator[None]:
         """Somebody waits, so somebody watches."""
-        if self._watch is None or self._watch.done():
-            self._since, self._news = after, {}
-            self._watch = asyncio.create_task(self._watched(), name="watch the log")
+        if not self._watched:
+            self._watched, self._since, self._news = True, after, {}
+            watch = asyncio.create_task(self._watch(), name="watch the log")
+            self._watches.add(watch)
+            watch.add_done_callback(self._watches.discard)
         self._waiting += 1
         try:
             yield
         finally:
             self._waiting -= 1
 
-    async def _watched(self) -> None:
-        """Tell those who wait for whom there is news, until nobody waits any more."""
-        seen = self._since
+    async def _watch(self) -> None:
+        """Listen, and tell those who wait for whom there is news, until nobody waits any more."""
+        listening = asyncio.create_task(self._bell.listen(), name="listen to the bell of the log")
         try:
-            while self._waiting and not self.closed:
-                try:
-                    end = await self.end()
-                    if end > seen:
-                        await self._tell(seen, end)
-                        seen = end
-                    await asyncio.sleep(MOMENT)
-                except StoreUnavailable:
-                    await asyncio.sleep(OUTAGE)
+            with self._bell.reader() as bell:
+                await self._look(bell)
         finally:
+            self._watched = False  # with no await since the last look at who waits, so that nobody relies on it
             async with self._moved:
                 self._moved.notify_all()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _look(self, bell: Doorbell) -> None:
+        seen = self._since
+        while self._waiting and not self.closed:
+            try:
+                end = await self.end()
+                if end > seen:
+                    await self._tell(seen, end)
+                    seen = end
+                    await asyncio.sleep(self._looks.news)
+                await self._rest(bell)
+            except StoreUnavailable:
+                await asyncio.sleep(OUTAGE)
+
+    async def _rest(self, bell: Doorbell) -> None:
+        """Until there may be more."""
+        if self._horizon.waiting:
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, self._looks.unheard)
+        else:
+            self._pause = HURRIED
+            await bell.wait(self._looks.heard if self._bell.hearing() else self._looks.unheard)
 
     async def _tell(self, seen: int, end: int) -> None:
         async with self._database.any() as connection:

@@ -8,7 +8,7 @@ from kyc_service.application.worker import Doorbell
 from kyc_service.messaging.brokers import Broker, opened
 from kyc_service.messaging.relay import Relay
 from kyc_service.settings import RelayMode
-from kyc_service.store.bells import Bells
+from kyc_service.store.bells import LOG, Bells
 from kyc_service.store.database import Database
 from kyc_service.store.following import Log
 
@@ -22,7 +22,7 @@ async def main(target: str, url: str, mode: str) -> None:
     relay = Relay(
         "rabbitmq", "/kyc", partial(log.follow, "rabbitmq"), partial(opened, Broker(name="rabbitmq", url=url))
     )
-    await asyncio.gather(relay.run(), bells.listen())
+    await asyncio.gather(relay.run(), bells.listen(LOG))
 
 
 if __name__ == "__main__":

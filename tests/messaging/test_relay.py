@@ -224,7 +224,7 @@ async def test_a_broker_whose_memory_is_full_holds_up_nobody_else(journal: Journ
 
 
 async def test_what_the_broker_sends_back_was_not_told(rabbit: RabbitNode) -> None:
-    lost = Message(topic=TOPIC, id=str(UUID(int=1)), type="KYC_CREATED", key=UUID(int=1), body=b"{}")
+    lost = Message(topic=TOPIC, id=str(UUID(int=1)), type="KYC_CREATED", key=UUID(int=1), position=1, body=b"{}")
     async with opened(Broker(name="rabbitmq", url=rabbit.url)) as publisher:
         with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
             connection.channel().exchange_delete(TOPIC)
@@ -236,7 +236,7 @@ async def test_what_the_broker_sends_back_was_not_told(rabbit: RabbitNode) -> No
 async def test_a_body_larger_than_a_frame_arrives_whole(rabbit: RabbitNode) -> None:
     consumer = Consumer(rabbit.url)
     body = bytes(range(256)) * 2000
-    large = Message(topic=TOPIC, id=str(UUID(int=1)), type="KYC_CREATED", key=UUID(int=1), body=body)
+    large = Message(topic=TOPIC, id=str(UUID(int=1)), type="KYC_CREATED", key=UUID(int=1), position=1, body=body)
     async with opened(Broker(name="rabbitmq", url=rabbit.url)) as publisher:
         await publisher.publish([large])
     ((_, _, found),) = consumer.taken()
@@ -346,7 +346,7 @@ def test_the_second_message_of_an_application_waits_for_the_first() -> None:
     from kyc_service.messaging.amqp import waves
 
     def message(number: int, key: int) -> Message:
-        return Message(topic=TOPIC, id=str(number), type="t", key=UUID(int=key), body=b"")
+        return Message(topic=TOPIC, id=str(number), type="t", key=UUID(int=key), position=number, body=b"")
 
     given = [message(number, key) for number, key in enumerate((1, 2, 1, 3, 1, 2))]
     parts = [[one.id for one in part] for part in waves(given)]

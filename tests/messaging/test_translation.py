@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 from cloudevents.v1.http import from_json
-from crowdpay_contracts.envelope import encode_event, parse_event
-from crowdpay_contracts.internal import INTERNAL_TOPIC
+from crowdpay_contracts.envelope import TOPIC, encode_event, parse_event
+from crowdpay_contracts.internal import INTERNAL_TOPIC, parse_alert
 
 from kyc_service.application.ports import Cause, Recorded
 from kyc_service.application.published import PUBLISHED, facts
@@ -33,7 +33,6 @@ from kyc_service.domain.application import (
     Terms,
 )
 from kyc_service.domain.clearance import Basis, Hit, HitDecision, ListVersion
-from kyc_service.messaging.publisher import message_of
 from kyc_service.messaging.translation import confide, translate
 
 STREAM = UUID("018f3c1e-6f1b-7c3a-9d2e-5b8a4f6c7d10")
@@ -69,9 +68,11 @@ def told(event: Event, *founding: Event) -> dict[str, object]:
     )
     message = translate(recorded, facts(42, "acme", founding or (SUBMITTED,)), "/kyc/eu-west")
     assert message is not None
-    body = encode_event(message)
-    assert parse_event(body) == message
-    return message.model_dump(mode="json")
+    read = parse_event(message.body)
+    assert encode_event(read) == message.body
+    assert (message.id, message.type, message.key, message.position) == (read.id, read.type, read.subject, 42)
+    assert message.topic == TOPIC
+    return read.model_dump(mode="json")
 
 
 def test_every_attribute_of_the_envelope_says_what_the_contract_promises() -> None:
@@ -184,11 +185,13 @@ def test_a_hit_that_somebody_must_decide_is_confided_to_the_desk_alone(event: Ev
     recorded = Recorded(stream=STREAM, version=4, id=ENTRY, at=NOW, cause=cause, event=event)
     known = facts(42, "acme", (SUBMITTED,))
     assert translate(recorded, known, "/kyc") is None
-    alert = confide(recorded, known, "/kyc")
-    assert alert is not None
+    message = confide(recorded, known, "/kyc")
+    assert message is not None
+    alert = parse_alert(message.body)
+    assert encode_event(alert) == message.body
     assert (alert.data.hits, alert.data.occasion, alert.data.user_id) == ((HIT.id,), occasion, USER)
     assert (alert.id, alert.tenantid, alert.traceparent) == (str(ENTRY), "acme", TRACE)
-    assert message_of(alert).topic == INTERNAL_TOPIC
+    assert message.topic == INTERNAL_TOPIC
 
 
 @pytest.mark.parametrize("hits", [(), (CLEARED,)])
@@ -212,7 +215,7 @@ def test_the_official_reader_of_cloudevents_reads_it() -> None:
     recorded = Recorded(stream=STREAM, version=1, id=ENTRY, at=NOW, cause=cause, event=SUBMITTED)
     message = translate(recorded, facts(42, "acme", (SUBMITTED,)), "/kyc")
     assert message is not None
-    read = from_json(encode_event(message))
+    read = from_json(message.body)
     assert (read["id"], read["type"], read["subject"]) == (str(ENTRY), "KYC_CREATED", str(STREAM))
     assert "traceparent" not in read.get_attributes()
     assert read.data["user_id"] == str(USER)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias, TypeVar, assert_never
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import to_json
 
 from crowdpay_contracts.events import (
     KycApplicationCreated,
@@ -120,7 +121,9 @@ def envelop(
         attributes(
             data,
             kind=type_of(data),
-            id=id,
+            schema=type(data).__name__,
+            application=data.application_id,
+            id=str(id),
             source=source,
             time=time,
             position=position,
@@ -131,32 +134,39 @@ def envelop(
 
 
 def attributes(
-    data: Payload,
+    data: Payload | Mapping[str, object],
     *,
     kind: str,
-    id: UUID,  # noqa: A002  the attribute's name in CloudEvents
+    schema: str,
+    application: UUID,
+    id: str,  # noqa: A002  the attribute's name in CloudEvents
     source: str,
     time: datetime,
     position: int,
     tenant: str,
     traceparent: str | None,
 ) -> Mapping[str, object]:
-    """The envelope around *data*, by CloudEvents' own names."""
+    """The envelope around *data*, a payload of the model called *schema*, by CloudEvents' own names."""
     return {
         "specversion": "1.0",
-        "id": str(id),
+        "id": id,
         "source": source,
         "type": kind,
-        "subject": data.application_id,
+        "subject": application,
         "time": time,
         "datacontenttype": "application/json",
-        "dataschema": f"{SCHEMA_BASE}{type(data).__name__}.json",
+        "dataschema": f"{SCHEMA_BASE}{schema}.json",
         "sequence": sequence_of(position),
-        "partitionkey": str(data.application_id),
+        "partitionkey": str(application),
         "tenantid": tenant,
-        "traceparent": traceparent,
+        **({} if traceparent is None else {"traceparent": traceparent}),
         "data": data,
     }
+
+
+def encode_attributes(envelope: Mapping[str, object]) -> bytes:
+    """The body of a message from what `attributes` gives: what `encode_event` makes of the model, without the model."""
+    return to_json(envelope)
 
 
 def type_of(data: KycPayload) -> EventType:

@@ -68,7 +68,9 @@ def envelop_alert(
         attributes(
             data,
             kind=KYC_SCREENING_ALERT,
-            id=id,
+            schema=type(data).__name__,
+            application=data.application_id,
+            id=str(id),
             source=source,
             time=time,
             position=position,
