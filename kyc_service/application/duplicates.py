@@ -126,10 +126,15 @@ class KnownFaces:
         await self._store.keep(tenant, bearer, kept)
         closest, after = -1.0, None
         while page := await self._store.others(tenant, bearer.person, after, self._at_once):
-            for other in await self._vault.open_faces(tenant, page):
-                closest = max(closest, sum(a * b for a, b in zip(face, other, strict=True)))
+            known = await self._vault.open_faces(tenant, page)
+            closest = max((closest, *(_cosine(face, other) for other in known)))
             after = page[-1].id
         return closest
+
+
+def _cosine(face: Sequence[float], other: Sequence[float]) -> float:
+    """How alike two faces are; not at all, when models of different lengths have described them."""
+    return sum(a * b for a, b in zip(face, other, strict=True)) if len(face) == len(other) else -1.0
 
 
 class Duplicates:

@@ -175,7 +175,7 @@ class Portraitist(Scripted):
     async def check(self, request: Request) -> Result | Started:
         assert request.read
         content = b"".join([chunk async for chunk in request.read()])
-        face = tuple(float(part) for part in content.removeprefix(b"\xff\xd8\xff").split(b" ")[:3])
+        face = tuple(float(part) for part in content.removeprefix(b"\xff\xd8\xff").split(b" ")[:-2])
         answer = replace(result(content, look=""), fields=(), picture=None)
         return replace(answer, face=face if request.face_duplicates else ())
 
@@ -275,6 +275,11 @@ async def test_every_face_is_looked_at_however_few_are_opened_at_once(keeping: A
     assert closest == pytest.approx(0.8)
     alone = Bearer(person=person, application=uuid4(), file=uuid4())
     assert await few.closest(caller.tenant, alone, (-1.0, 0.0, 0.0)) == pytest.approx(0.0)
+
+
+async def test_a_description_by_another_model_holds_up_nobody(keeping: App, caller: Caller) -> None:
+    await seen(keeping, caller, uuid4(), (*ANNA, 0.0))
+    assert (await seen(keeping, caller, uuid4(), ANNA)).verdict is Verdict.CLEAR
 
 
 async def test_a_rollback_takes_the_face_along(keeping: App, caller: Caller, dsn: str) -> None:

@@ -83,10 +83,21 @@ def test_a_developers_machine_is_well_but_for_the_tokens(kyc: Kyc) -> None:
     assert {what for what, (state, *_) in found.items() if state != "ok"} == {"tokens"}
     assert set(found) == {
         *("python", "settings", "engine", "key file", "port"),
-        *("database", "migrations", "orders", "brokers", "lists", "documents", "scanner", "tokens"),
+        *("database", "migrations", "orders", "brokers", "commands", "lists", "documents", "scanner", "tokens"),
     }
     assert result.exit_code == 3
     assert "→ set KYC_JWT_PUBLIC_KEY_URL" in kyc("doctor").stdout
+
+
+def test_commands_that_lie_parked_are_told(kyc: Kyc, dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("insert into parked values ('rabbitmq', 2, '2026-11-25 09:30+00', now())")
+    result = kyc("doctor", "-o", "json", KYC_EVENT_BROKER_URL="amqp://127.0.0.1:1/")
+    assert findings(result)["commands"] == (
+        "warn",
+        "rabbitmq: 2 parked since 2026-11-25 09:30 UTC",
+        "look at kyc.commands.parked: docs/commands.md",
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,8 +118,8 @@ def test_the_age_of_the_lists_is_looked_at(
     names = [{"id": f"m:{number}", "schema": "Person", "names": [{"v": f"Somebody {number}"}]} for number in range(3)]
     listed.write_text("\n".join(map(json.dumps, names)))
     assert kyc("lists", "import", "mine", str(listed)).exit_code == 0
-    with psycopg.connect(dsn) as connection:
-        connection.execute("update watchlists set confirmed_at = now() - %s * interval '1 hour'", (hours,))
+    with psycopg.connect(dsn) as connection:  # in the middle of an hour: the server's clock may be a little ahead
+        connection.execute("update watchlists set confirmed_at = now() - (%s + 0.5) * interval '1 hour'", (hours,))
     result = kyc("doctor", "-o", "json", KYC_WATCHLISTS="mine=https://lists.example/mine.jsonl")
     assert findings(result)["lists"] == (state, why, cure)
     assert result.exit_code == (1 if state == "fail" else 3)
