@@ -5,7 +5,7 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,11 +56,14 @@ from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.marks import DocumentMarks
 from kyc_service.store.monitoring import Campaigns, Enrolments
 from kyc_service.store.orders import Orders
+from kyc_service.store.parked import Parked
 from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.clamd import Clamd, ScannerUrlUnknown, address
 from kyc_service.vendors.simulated import Simulated
+
+TENANTS_AT_HAND = 1_000  # whose terms are not put together anew for every submission
 
 
 class SettingsRefused(Exception):
@@ -109,6 +112,7 @@ class App:
     relays: tuple[Relay[Batch], ...]
     brokers: tuple[Broker, ...]
     inbox: Inbox
+    parked: Parked
     feed: Feed
     shelf: WatchlistRows
     watchlists: Watchlists
@@ -117,7 +121,7 @@ class App:
     clock: Clock
 
     async def backlogs(self) -> Mapping[str, Backlog]:
-        """How much each broker has not been told yet."""
+        """How much each broker has not been told yet, and what lies parked there."""
         return await self.log.backlogs([relay.name for relay in self.relays]) if self.relays else {}
 
     async def cautions(self) -> list[str]:
@@ -361,7 +365,7 @@ async def build(
             desk=Desk(
                 store=applications,
                 people=people,
-                terms=lambda tenant: terms(settings, tenant),
+                terms=lru_cache(TENANTS_AT_HAND)(partial(terms, settings)),
                 ring=bells.ring,
                 clock=clock,
             ),
@@ -393,6 +397,7 @@ async def build(
             relays=relays,
             brokers=tuple(_brokers(settings)),
             inbox=Inbox(database),
+            parked=Parked(database),
             feed=feed,
             shelf=shelf,
             watchlists=lists,

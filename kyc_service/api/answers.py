@@ -114,11 +114,13 @@ class Health(Answer):
 
 
 class Untold(Answer):
-    """What a broker has not been told yet; it says nothing about requests."""
+    """What a broker has not been told yet, and what lies parked there; it says nothing about requests."""
 
     behind: int = Field(description="How many events; 10000 means at least so many.", ge=0)
     age_seconds: float = Field(description="How long ago the oldest of them happened.", ge=0)
     unrouted: int = Field(description="How many events the broker keeps that nobody there has asked for.", ge=0)
+    parked: int = Field(description="How many commands lie parked there, for somebody to look at.", ge=0)
+    parked_age_seconds: float = Field(description="For how long there has always been one parked.", ge=0)
 
 
 class Readiness(Answer):

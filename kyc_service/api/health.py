@@ -1,5 +1,7 @@
 """Whether the service runs, and whether it can work: for load balancers and for people on call."""
 
+from datetime import datetime
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,9 +34,18 @@ async def ready(request: Request) -> Response:
 
 
 def _untold(backlog: Backlog) -> dict[str, float]:
-    """What a broker has not been told yet; a broker that is down keeps no request from being carried out."""
-    age = (utc_now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
-    return {"behind": backlog.behind, "age_seconds": round(max(age, 0.0), 3), "unrouted": backlog.unrouted}
+    """What waits at a broker or for it; a broker that is down keeps no request from being carried out."""
+    return {
+        "behind": backlog.behind,
+        "age_seconds": _age(backlog.oldest),
+        "unrouted": backlog.unrouted,
+        "parked": backlog.parked,
+        "parked_age_seconds": _age(backlog.parked_since),
+    }
+
+
+def _age(since: datetime | None) -> float:
+    return round(max((utc_now() - since).total_seconds(), 0.0), 3) if since else 0.0
 
 
 PUBLIC: tuple[PublicRoute, ...] = (
@@ -65,7 +76,15 @@ PUBLIC: tuple[PublicRoute, ...] = (
                     example={
                         "status": "ok",
                         "checks": {"database": True, "migrations": True},
-                        "brokers": {"rabbitmq": {"behind": 2, "age_seconds": 0.004, "unrouted": 0}},
+                        "brokers": {
+                            "rabbitmq": {
+                                "behind": 2,
+                                "age_seconds": 0.004,
+                                "unrouted": 0,
+                                "parked": 0,
+                                "parked_age_seconds": 0.0,
+                            }
+                        },
                     },
                 ),
                 503: Success(

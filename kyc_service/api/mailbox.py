@@ -110,7 +110,8 @@ class Mailbox:
 
 def intakes_of(app: App) -> Sequence[Intake]:
     """Whatever takes commands for the app, one for each of its brokers."""
-    return intakes(app.brokers, Mailbox(app).carry_out, Pace(concurrency=app.settings.command_concurrency))
+    pace = Pace(concurrency=app.settings.command_concurrency)
+    return intakes(app.brokers, Mailbox(app).carry_out, pace, app.parked.report)
 
 
 # ── the commands ──────────────────────────────────────────────────────────────────

@@ -122,11 +122,17 @@ def _brokers(standing: Standing) -> Iterator[Metric]:
     unrouted = GaugeMetricFamily(
         "kyc_relay_unrouted_events", "Events a broker keeps that nobody there has asked for.", labels=["broker"]
     )
+    parked = GaugeMetricFamily("kyc_commands_parked", "Commands that lie parked at a broker.", labels=["broker"])
+    parked_age = GaugeMetricFamily(
+        "kyc_commands_parked_age_seconds", "Time for which a command has always lain parked.", labels=["broker"]
+    )
     for name, figures in standing.brokers.items():
         behind.add_metric([name], figures.behind)
         age.add_metric([name], figures.age)
         unrouted.add_metric([name], figures.unrouted)
-    yield from (behind, age, unrouted)
+        parked.add_metric([name], figures.parked)
+        parked_age.add_metric([name], figures.parked_age)
+    yield from (behind, age, unrouted, parked, parked_age)
 
 
 def _lists(standing: Standing, wanted: tuple[str, ...]) -> Iterator[Metric]:

@@ -3,7 +3,6 @@
 import random
 from asyncio import sleep
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
@@ -21,6 +20,7 @@ from kyc_service.application.ports import (
     VersionConflict,
 )
 from kyc_service.domain.application import (
+    Application,
     ApplicationNotFound,
     Command,
     Event,
@@ -80,10 +80,7 @@ async def handle(store: Store, task: Task, at: datetime, *, fresh: bool = False)
             if found is None:
                 raise ApplicationNotFound
             return Handled(snapshot=found)
-        change = plan(task, events, found, at)
-        handled = Handled(snapshot=_after(change, found), events=tuple(events))
-        if task.answer is not None:
-            change = replace(change, answered=task.answer(handled))
+        handled, change = plan(task, events, found, at)
         try:
             await store.append(change)
         except VersionConflict:
@@ -93,8 +90,8 @@ async def handle(store: Store, task: Task, at: datetime, *, fresh: bool = False)
     raise VersionConflict
 
 
-def plan(task: Task, events: Sequence[Event], found: Snapshot | None, at: datetime) -> Change:
-    """Everything that *events* change: the state after them, and the orders that the saga answers them with."""
+def plan(task: Task, events: Sequence[Event], found: Snapshot | None, at: datetime) -> tuple[Handled, Change]:
+    """What comes of *events*, and all that they change: the state, and the orders that the saga answers them with."""
     state: State = found.state if found else None
     drafted: list[Drafted] = []
     orders: list[PlannedOrder] = []
@@ -107,7 +104,8 @@ def plan(task: Task, events: Sequence[Event], found: Snapshot | None, at: dateti
             orders.append(PlannedOrder(id=uuid5(draft.id, str(number)), order=order, due_at=at + wait))
     if state is None:
         raise ApplicationNotFound
-    return Change(
+    handled = Handled(snapshot=_after(task, events, found, state, at), events=tuple(events))
+    change = Change(
         tenant=task.tenant,
         stream=task.stream,
         expected=found.version if found else 0,
@@ -120,7 +118,9 @@ def plan(task: Task, events: Sequence[Event], found: Snapshot | None, at: dateti
         email_index=task.email_index,
         finished=task.finished,
         key=task.key,
+        answered=task.answer(handled) if task.answer else None,
     )
+    return handled, change
 
 
 def _id_of(event: Event) -> UUID:
@@ -132,12 +132,12 @@ def _id_of(event: Event) -> UUID:
     return new_id()
 
 
-def _after(change: Change, found: Snapshot | None) -> Snapshot:
+def _after(task: Task, events: Sequence[Event], found: Snapshot | None, state: Application, at: datetime) -> Snapshot:
     return Snapshot(
-        tenant=change.tenant,
-        id=change.stream,
-        version=change.expected + len(change.events),
-        created_at=found.created_at if found else change.at,
-        updated_at=change.at,
-        state=change.state,
+        tenant=task.tenant,
+        id=task.stream,
+        version=(found.version if found else 0) + len(events),
+        created_at=found.created_at if found else at,
+        updated_at=at,
+        state=state,
     )

@@ -186,6 +186,20 @@ async def _brokers(app: App) -> Finding:
     return fine("brokers", why)
 
 
+async def _parked(app: App) -> Finding:
+    """Commands by message that nobody will carry out unless somebody looks at them."""
+    backlogs = await app.backlogs()
+    if not backlogs:
+        return fine("commands", "there is no broker that they could come from")
+    found = {name: one for name, one in backlogs.items() if one.parked}
+    if not found:
+        return fine("commands", "none parked")
+    why = "; ".join(
+        f"{name}: {one.parked} parked since {one.parked_since:%Y-%m-%d %H:%M} UTC" for name, one in found.items()
+    )
+    return Finding(what="commands", state="warn", why=why, cure="look at kyc.commands.parked: docs/commands.md")
+
+
 async def _lists(app: App) -> Finding:
     """Whether the lists may clear anybody, and how old they are."""
     now = app.clock()
@@ -253,4 +267,4 @@ async def _tokens(app: App) -> Finding:
     return Finding(what="tokens", state="warn", why="development tokens are trusted", cure=cure)
 
 
-LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _brokers, _lists, _blobs, _scanner, _tokens)
+LOOKS: Sequence[Callable[[App], Awaitable[Finding]]] = (_orders, _brokers, _parked, _lists, _blobs, _scanner, _tokens)

@@ -928,18 +928,16 @@ def evolve(state: State, event: Event) -> Application:
                 person=person or state.person,
             )
         case VerificationStarted(round=number, checks=checks):
-            return _with_steps(
-                replace(
-                    state,
-                    status=Status.IN_PROGRESS,
-                    awaiting=Awaiting.CHECKS,
-                    round=number,
-                    checks=checks,
-                    selfies=_with_selfies(state, checks),
-                    approval=None,
-                ),
-                *([Step(name=CLAIM)] if not state.started else []),
-                *(_step(check) for check in checks),
+            claimed = () if state.started else (Step(name=CLAIM),)
+            return replace(
+                state,
+                status=Status.IN_PROGRESS,
+                awaiting=Awaiting.CHECKS,
+                round=number,
+                checks=checks,
+                selfies=_with_selfies(state, checks),
+                approval=None,
+                started=(*state.started, *claimed, *map(_step, checks)),
             )
         case CheckAnswered():
             answered = [
@@ -958,7 +956,7 @@ def evolve(state: State, event: Event) -> Application:
                 replace(check, failed=check.failed + 1) if check.key == key else check for check in state.checks
             )
             turned = [check for check in checks if check.key == key and check.vendor]
-            return _with_steps(replace(state, checks=checks), *(_step(check) for check in turned))
+            return replace(state, checks=checks, started=(*state.started, *map(_step, turned)))
         case ResubmissionRequested(reasons=reasons):
             return replace(
                 state,
@@ -1014,10 +1012,6 @@ def _with_selfies(state: Application, checks: Sequence[Check]) -> tuple[UUID, ..
 
 def _step(check: Check) -> Step:
     return Step(name=f"check {check.key}", check=check.key, vendor=check.vendor)
-
-
-def _with_steps(state: Application, *steps: Step) -> Application:
-    return replace(state, started=(*state.started, *steps))
 
 
 def _with_reference(state: Application, event: CheckStarted | CheckAnswered) -> Application:

@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue, DeliveryMode
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue, DeliveryMode
 from aio_pika.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -24,6 +25,7 @@ from aio_pika.exceptions import (
 from aiormq.exceptions import ChannelAccessRefused
 from crowdpay_contracts.commands import COMMANDS, PARKED
 
+from kyc_service.messaging import parking
 from kyc_service.messaging.intake import (
     ADDRESS,
     ADDRESS_REFUSED,
@@ -35,6 +37,7 @@ from kyc_service.messaging.intake import (
     parked,
 )
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
+from kyc_service.messaging.parking import Report, Tally
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -63,9 +66,10 @@ LOST = (AMQPError, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateErro
 class AmqpIntake:
     """Keeps the promises of `intake.Intake` on one RabbitMQ."""
 
-    def __init__(self, name: str, url: str, carry_out: Carrier, pace: Pace) -> None:
+    def __init__(self, name: str, url: str, carry_out: Carrier, pace: Pace, report: Report) -> None:
         self.name = name
         self._url = url
+        self._report = report
         self._pace = pace
         self._stopping = asyncio.Event()
         self._clerk = Clerk(carry_out, pace, self._stopping)
@@ -89,7 +93,10 @@ class AmqpIntake:
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             await channel.set_qos(prefetch_count=self._pace.concurrency)
-            await _Session(channel, await _declared(channel), self._clerk, self._pace, self._stopping).run()
+            queue = await _declared(channel)
+            tally = Tally(self.name, partial(_lying, connection), self._report)
+            async with tally.kept():
+                await _Session(channel, queue, tally, self._clerk, self._pace, self._stopping).run()
         except (AMQPError, OSError, asyncio.InvalidStateError) as error:
             raise BrokerUnavailable(f"RabbitMQ closed the connection ({type(error).__name__}).") from error
         finally:
@@ -118,14 +125,31 @@ async def _declared(channel: AbstractChannel) -> AbstractQueue:
     return queues[COMMANDS]
 
 
+async def _lying(connection: AbstractConnection) -> int:
+    """How many commands lie parked. On a channel of its own: what is refused there ends nothing else."""
+    try:
+        async with asyncio.timeout(parking.PATIENCE), connection.channel() as channel:
+            queue = await channel.declare_queue(PARKED, passive=True)
+    except LOST as error:
+        raise BrokerUnavailable(f"RabbitMQ does not tell about {PARKED} ({type(error).__name__}).") from error
+    return queue.declaration_result.message_count or 0
+
+
 class _Session:
     """One channel, from its first message to its last."""
 
     def __init__(
-        self, channel: AbstractChannel, queue: AbstractQueue, clerk: Clerk, pace: Pace, stopping: asyncio.Event
+        self,
+        channel: AbstractChannel,
+        queue: AbstractQueue,
+        tally: Tally,
+        clerk: Clerk,
+        pace: Pace,
+        stopping: asyncio.Event,
     ) -> None:
         self._channel = channel
         self._queue = queue
+        self._tally = tally
         self._clerk = clerk
         self._pace = pace
         self._stopping = stopping
@@ -210,6 +234,7 @@ class _Session:
             "kyc-parked-at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         await self._move(message, PARKED, headers, SECRET | OF_THE_BROKER)
+        self._tally.parked()
 
     async def _put_back(self, message: AbstractIncomingMessage) -> None:
         """To the end of the queue: nothing is wrong with it, so its deliveries are counted from the beginning again."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -21,20 +22,24 @@ from aiokafka.errors import (
     IllegalStateError,
     KafkaError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from crowdpay_contracts.commands import COMMANDS, PARKED, REPLIES
 from pydantic_core import to_json
 
+from kyc_service.messaging import parking
 from kyc_service.messaging.intake import ADDRESS_REFUSED, DELIVERED_TOO_OFTEN, Clerk, Pace, lasting, parked
 from kyc_service.messaging.kafka import Address, security
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
+from kyc_service.messaging.parking import Report, Tally
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
 
 log = structlog.get_logger("kyc.intake")
 
 GROUP = "kyc-commands"
+READERS = "kyc-parked"  # who reads the notes of what was parked: they are dealt with up to its position
 PATIENCE = 30.0
 TELLING = 10.0  # seconds in which an answer must be on the way; its topic may not exist
 MOMENT_MS = 250
@@ -46,8 +51,9 @@ CHUNK = 20  # records of a partition between two commits: so many are carried ou
 class KafkaIntake:
     """Keeps the promises of `intake.Intake` on one Kafka."""
 
-    def __init__(self, name: str, where: Address, carry_out: Carrier, pace: Pace) -> None:
+    def __init__(self, name: str, where: Address, carry_out: Carrier, pace: Pace, report: Report) -> None:
         self.name = name
+        self._report = report
         self._where = where
         self._pace = pace
         self._stopping = asyncio.Event()
@@ -83,7 +89,9 @@ class KafkaIntake:
                     async with asyncio.timeout(PATIENCE):
                         await client.start()
                 deliveries = Deliveries(consumer, administrator)
-                await _Session(consumer, producer, deliveries, self._clerk, self._pace, self._stopping).run()
+                tally = Tally(self.name, partial(_unread, consumer, producer, administrator), self._report)
+                async with tally.kept():
+                    await _Session(consumer, producer, deliveries, tally, self._clerk, self._pace, self._stopping).run()
         except (AuthenticationFailedError, UnsupportedSaslMechanismError) as error:
             raise BrokerRefused("Kafka refuses the user, the password or the SASL mechanism.") from error
         except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
@@ -96,6 +104,21 @@ async def _stopped(stop: Callable[[], Awaitable[None]]) -> None:
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(5):
             await stop()
+
+
+async def _unread(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, administrator: AIOKafkaAdminClient) -> int:
+    """How many notes of parked commands the group `READERS` has not read; a topic itself keeps what was dealt with."""
+    try:
+        async with asyncio.timeout(parking.PATIENCE):
+            partitions = [TopicPartition(PARKED, number) for number in await producer.partitions_for(PARKED)]
+            ends = await consumer.end_offsets(partitions)
+            begins = await consumer.beginning_offsets(partitions)
+            read = await administrator.list_consumer_group_offsets(READERS, partitions=partitions)
+    except UnknownTopicOrPartitionError:
+        return 0  # nothing was ever parked
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerUnavailable(f"Kafka does not tell about {PARKED} ({type(error).__name__}).") from error
+    return sum(max(0, end - max(begins[one], read[one].offset if one in read else 0)) for one, end in ends.items())
 
 
 class Deliveries:
@@ -153,6 +176,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
         deliveries: Deliveries,
+        tally: Tally,
         clerk: Clerk,
         pace: Pace,
         stopping: asyncio.Event,
@@ -160,6 +184,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
         self._consumer = consumer
         self._producer = producer
         self._deliveries = deliveries
+        self._tally = tally
         self._clerk = clerk
         self._pace = pace
         self._stopping = stopping
@@ -286,6 +311,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
         }
         headers = [("content-type", b"application/json"), ("kyc-reason", reason.encode())]
         await self._producer.send_and_wait(PARKED, to_json(note), headers=headers)
+        self._tally.parked()
 
 
 def _ours(address: str) -> bool:

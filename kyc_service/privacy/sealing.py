@@ -4,6 +4,7 @@ import hmac
 import os
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID
 
 from nacl.bindings import crypto_aead_aes256gcm_decrypt, crypto_aead_aes256gcm_encrypt
@@ -21,6 +22,7 @@ ENVELOPE_BYTES = len(PREAMBLE) + 16 + NONCE_BYTES + TAG_BYTES
 _ID_END = len(PREAMBLE) + 16
 _NONCE_END = _ID_END + NONCE_BYTES
 _LENGTH = struct.Struct(">cI")
+_UUID_HEADER = _LENGTH.pack(b"u", 16)
 
 Part = str | bytes | UUID
 Cipher = Callable[[bytes, bytes | None, bytes, bytes], bytes]  # message, associated data, nonce, key
@@ -72,13 +74,17 @@ def associated_data(domain: str, *parts: Part) -> bytes:
 
 def _part(part: Part) -> bytes:
     if isinstance(part, str):
-        # a tenant's name may hold half a surrogate pair, and the strict error would quote the name
-        kind, content = b"s", part.encode("utf-8", "surrogatepass")
-    elif isinstance(part, UUID):
-        kind, content = b"u", part.bytes
-    else:
-        kind, content = b"b", part
-    return _LENGTH.pack(kind, len(content)) + content
+        return _text(part)
+    if isinstance(part, UUID):
+        return _UUID_HEADER + part.bytes
+    return _LENGTH.pack(b"b", len(part)) + part
+
+
+@lru_cache(1_000)
+def _text(part: str) -> bytes:
+    # a tenant's name may hold half a surrogate pair, and the strict error would quote the name
+    content = part.encode("utf-8", "surrogatepass")
+    return _LENGTH.pack(b"s", len(content)) + content
 
 
 def seal(key: DataKey, plaintext: bytes, aad: bytes) -> bytes:

@@ -8,6 +8,7 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID, uuid4
 
 from kyc_service.application.keys import KeyStore, Owner, StoredKey
@@ -38,6 +39,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", "
 KEY_SECONDS = 60.0  # how long another process's erasure may stay unnoticed if its notice is lost
 KEYS_AT_HAND = 10_000
 INDEX_KEYS_AT_HAND = 1_000
+CALLERS_AT_HAND = 1_000
 
 
 class SubjectErased(PrivacyError):
@@ -79,11 +81,11 @@ class Vault:
     ) -> None:
         self._manager = manager
         self._store = store
-        self._index_keys = index_keys
+        self._index_key = lru_cache(INDEX_KEYS_AT_HAND)(index_keys.index_key)
+        self._pseudonyms = lru_cache(CALLERS_AT_HAND)(self._pseudonym)
         self._clock = clock
         self._capacity = capacity
         self._keys: OrderedDict[UUID, _AtHand] = OrderedDict()
-        self._index_keys_at_hand: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._forgotten = 0  # counts calls of `forget`: a key that was on its way meanwhile is not kept
 
     def __repr__(self) -> str:
@@ -189,17 +191,12 @@ class Vault:
         """What stands for a caller in the log, which is kept longer than anybody's name: equal for equal names of one
         tenant, different in another, and telling nothing without the key ring.
         """
+        return self._pseudonyms(tenant, name)
+
+    def _pseudonym(self, tenant: str, name: str) -> str:
         key = self._index_key(tenant, "caller")
         digest = hmac.digest(key, CALLER + name.encode("utf-8", "surrogatepass"), "sha256")
         return f"caller-{digest[:CALLER_BYTES].hex()}"
-
-    def _index_key(self, tenant: str, purpose: str) -> bytes:
-        key = self._index_keys_at_hand.get((tenant, purpose))
-        if key is None:
-            key = self._index_keys_at_hand[tenant, purpose] = self._index_keys.index_key(tenant, purpose)
-            if len(self._index_keys_at_hand) > INDEX_KEYS_AT_HAND:
-                self._index_keys_at_hand.popitem(last=False)
-        return key
 
     # ── the keys at hand ──────────────────────────────────────────────────────────────
 

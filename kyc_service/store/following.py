@@ -42,7 +42,10 @@ PLACE = """
            (select setting from pg_settings where name = 'wal_level') = 'logical'
              and (select setting from pg_settings where name = 'max_slot_wal_keep_size') <> '-1'
 """
-BACKLOGS = "select name, behind, oldest, unrouted from backlogs(%s)"
+BACKLOGS = """
+    select b.name, b.behind, b.oldest, b.unrouted, coalesce(p.waiting, 0), p.since
+    from backlogs(%s) b left join parked p on p.broker = b.name
+"""
 UNROUTED = "update checkpoints set unrouted = %s where name = %s and unrouted <> %s"
 # A checkpoint that a crash of the server takes back costs a repetition; waiting for the disk would cost every batch.
 PREPARE = "set synchronous_commit = off; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2"
@@ -72,12 +75,15 @@ class Batch:
 class Backlog:
     """How much a receiver has not been told yet (ten thousand means at least so many), and since when.
 
-    `unrouted`: how many events its broker keeps that nobody there has asked for.
+    `unrouted`: how many events its broker keeps that nobody there has asked for. `parked`: how many commands lie parked
+    there, and since when there have always been some.
     """
 
     behind: int
     oldest: datetime | None
     unrouted: int
+    parked: int
+    parked_since: datetime | None
 
 
 @record
@@ -118,7 +124,8 @@ class Log:
             cursor = await connection.execute(BACKLOGS, (list(names),), prepare=True)
             rows = await cursor.fetchall()
         return {
-            name: Backlog(behind=behind, oldest=oldest, unrouted=unrouted) for name, behind, oldest, unrouted in rows
+            name: Backlog(behind=behind, oldest=oldest, unrouted=unrouted, parked=parked, parked_since=since)
+            for name, behind, oldest, unrouted, parked, since in rows
         }
 
 

@@ -21,9 +21,10 @@ ORDERS = """
 """
 BACKLOGS = """
     select coalesce(json_agg(json_build_array(
-      name, behind, extract(epoch from oldest)::float8, unrouted
+      b.name, b.behind, extract(epoch from b.oldest)::float8, b.unrouted, coalesce(p.waiting, 0),
+      extract(epoch from p.since)::float8
     )), '[]')
-    from backlogs(%s)
+    from backlogs(%s) b left join parked p on p.broker = b.name
 """
 LISTS = """
     select coalesce(json_agg(json_build_array(
@@ -55,11 +56,16 @@ class ListFigures:
 
 @record
 class BacklogFigures:
-    """What a broker has not been told yet (ten thousand means at least so many), and for how many seconds."""
+    """What a broker has not been told yet (ten thousand means at least so many), and for how many seconds.
+
+    `parked`: how many commands lie parked there, and for how many seconds there have always been some.
+    """
 
     behind: int
     age: float
     unrouted: int
+    parked: int
+    parked_age: float
 
 
 @record
@@ -91,8 +97,14 @@ class Gauges:
         return Standing(
             orders=OrderFigures(**orders),
             brokers={
-                name: BacklogFigures(behind=behind, age=max(now - (oldest or now), 0.0), unrouted=unrouted)
-                for name, behind, oldest, unrouted in brokers
+                name: BacklogFigures(
+                    behind=behind,
+                    age=max(now - (oldest or now), 0.0),
+                    unrouted=unrouted,
+                    parked=parked,
+                    parked_age=max(now - (since or now), 0.0),
+                )
+                for name, behind, oldest, unrouted, parked, since in brokers
             },
             lists={
                 name: ListFigures(entries=entries, age=max(now - confirmed, 0.0)) for name, entries, confirmed in lists

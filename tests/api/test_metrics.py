@@ -125,6 +125,16 @@ def test_what_a_broker_was_not_told_is_seen_with_its_age(measured: TestClient, s
     assert figure(figures, "kyc_relay_unrouted_events", broker="rabbitmq") == 0
 
 
+def test_what_lies_parked_is_seen_with_its_age(measured: TestClient, scrape: Scrape, dsn: str) -> None:
+    assert figure(scrape(), "kyc_commands_parked", broker="rabbitmq") == 0
+    assert figure(scrape(), "kyc_commands_parked_age_seconds", broker="rabbitmq") == 0
+    with psycopg.connect(dsn) as connection:
+        connection.execute("insert into parked values ('rabbitmq', 3, now() - interval '1 hour', now())")
+    figures = scrape()
+    assert figure(figures, "kyc_commands_parked", broker="rabbitmq") == 3
+    assert figure(figures, "kyc_commands_parked_age_seconds", broker="rabbitmq") == pytest.approx(3600, abs=60)
+
+
 def test_the_lists_are_seen_with_their_age_and_size(
     settings: Settings, port: int, serving: Serving, scrape: Scrape, dsn: str
 ) -> None:

@@ -83,10 +83,21 @@ def test_a_developers_machine_is_well_but_for_the_tokens(kyc: Kyc) -> None:
     assert {what for what, (state, *_) in found.items() if state != "ok"} == {"tokens"}
     assert set(found) == {
         *("python", "settings", "engine", "key file", "port"),
-        *("database", "migrations", "orders", "brokers", "lists", "documents", "scanner", "tokens"),
+        *("database", "migrations", "orders", "brokers", "commands", "lists", "documents", "scanner", "tokens"),
     }
     assert result.exit_code == 3
     assert "→ set KYC_JWT_PUBLIC_KEY_URL" in kyc("doctor").stdout
+
+
+def test_commands_that_lie_parked_are_told(kyc: Kyc, dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("insert into parked values ('rabbitmq', 2, '2026-11-25 09:30+00', now())")
+    result = kyc("doctor", "-o", "json", KYC_EVENT_BROKER_URL="amqp://127.0.0.1:1/")
+    assert findings(result)["commands"] == (
+        "warn",
+        "rabbitmq: 2 parked since 2026-11-25 09:30 UTC",
+        "look at kyc.commands.parked: docs/commands.md",
+    )
 
 
 @pytest.mark.parametrize(

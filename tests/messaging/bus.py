@@ -188,6 +188,10 @@ async def journal_of(target: str) -> AsyncIterator[Journal]:
         await database.close()
 
 
+async def unreported(broker: str, waiting: int) -> None:
+    """Nobody wants to know what lies parked."""
+
+
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
     """Until it holds."""
     async with asyncio.timeout(seconds):

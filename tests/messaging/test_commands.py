@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pika
 import psycopg
 import pytest
-from bus import Proxy, eventually
+from bus import Proxy, eventually, unreported
 from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED, amend_command, encode_command, submit_command
 from nodes import RabbitNode
 
@@ -22,6 +22,7 @@ from kyc_service.bootstrap import App, build
 from kyc_service.messaging.amqp_intake import AmqpIntake
 from kyc_service.messaging.intake import Pace
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
+from kyc_service.messaging.parking import Report
 from kyc_service.settings import Settings
 from kyc_service.store.applications import Page
 
@@ -108,9 +109,11 @@ def clean(rabbit: RabbitNode) -> RabbitNode:
 
 
 @asynccontextmanager
-async def listening(url: str, carry_out: Carrier, pace: Pace = PACE) -> AsyncIterator[AmqpIntake]:
+async def listening(
+    url: str, carry_out: Carrier, pace: Pace = PACE, report: Report = unreported
+) -> AsyncIterator[AmqpIntake]:
     """An intake that runs meanwhile, and stops as a process does."""
-    intake = AmqpIntake("rabbitmq", url, carry_out, pace)
+    intake = AmqpIntake("rabbitmq", url, carry_out, pace, report)
     running = asyncio.create_task(intake.run())
     try:
         yield intake
@@ -404,3 +407,23 @@ async def test_no_personal_data_is_left_with_the_broker(
         for table in ("events", "applications", "idempotency", "inbox", "orders"):
             rows = await (await connection.execute(f"select t::text from {table} t")).fetchall()
             assert "canary" not in str(rows)
+
+
+async def test_what_lies_parked_is_counted_until_somebody_takes_it(clean: RabbitNode, app: App) -> None:
+    async def lies(number: int) -> bool:
+        found = (await app.log.backlogs(["rabbitmq"]))["rabbitmq"]
+        assert (found.parked_since is None) == (found.parked == 0)
+        return found.parked == number
+
+    await app.parked.report("rabbitmq", 7)  # as an earlier intake has left it
+    async with listening(clean.url, Mailbox(app).carry_out, report=app.parked.report):
+        await eventually(lambda: lies(0))
+        sender = Sender(clean.url)
+        sender.send(b"no command", None)
+        await eventually(lambda: lies(1))
+        sender.send(b"no command either", None)
+        await eventually(lambda: lies(2))
+    assert len(sender.taken(PARKED)) == 2
+    sender.close()
+    async with listening(clean.url, Mailbox(app).carry_out, report=app.parked.report):
+        await eventually(lambda: lies(0))

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from bus import eventually
+from bus import eventually, unreported
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED, REPLIES, amend_command, encode_command, submit_command
@@ -23,8 +23,9 @@ from kyc_service.api.mailbox import Mailbox
 from kyc_service.bootstrap import App, build
 from kyc_service.messaging.intake import Pace
 from kyc_service.messaging.kafka import address
-from kyc_service.messaging.kafka_intake import GROUP, KafkaIntake
+from kyc_service.messaging.kafka_intake import GROUP, READERS, KafkaIntake
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
+from kyc_service.messaging.parking import Report
 from kyc_service.settings import Settings
 from kyc_service.store.applications import Page
 
@@ -112,9 +113,11 @@ async def sender(servers: str) -> AsyncIterator[Sender]:
 
 
 @asynccontextmanager
-async def listening(servers: str, carry_out: Carrier, pace: Pace = PACE) -> AsyncIterator[KafkaIntake]:
+async def listening(
+    servers: str, carry_out: Carrier, pace: Pace = PACE, report: Report = unreported
+) -> AsyncIterator[KafkaIntake]:
     """An intake that runs meanwhile, and stops as a process does."""
-    intake = KafkaIntake("kafka", address(f"kafka://{servers}"), carry_out, pace)
+    intake = KafkaIntake("kafka", address(f"kafka://{servers}"), carry_out, pace, report)
     running = asyncio.create_task(intake.run())
     try:
         yield intake
@@ -228,7 +231,8 @@ async def test_a_record_that_ends_its_readers_is_parked_and_the_partition_goes_o
         sender = Sender(mock, producer)
         await asyncio.gather(*(sender.send(body, None) for body in (b"before", b"poison", b"after")))
         for _ in range(3):  # at first it is in hand together with the one before
-            running = asyncio.create_task(KafkaIntake("kafka", address(f"kafka://{mock}"), deadly, twice).run())
+            intake = KafkaIntake("kafka", address(f"kafka://{mock}"), deadly, twice, unreported)
+            running = asyncio.create_task(intake.run())
             async with asyncio.timeout(20):
                 await deadly.struck.wait()
             running.cancel()
@@ -262,3 +266,21 @@ async def test_a_position_moves_only_after_the_outcome(servers: str, sender: Sen
 
     assert (await asyncio.to_thread(committed))[0] == 2
     assert {letter.body for letter in faulty.letters} == {b"1", b"2", b"3"}
+
+
+async def test_what_lies_parked_is_counted_until_its_note_is_read(servers: str, sender: Sender, app: App) -> None:
+    async def lies(number: int) -> bool:
+        return (await app.log.backlogs(["kafka"]))["kafka"].parked == number
+
+    await app.parked.report("kafka", 7)  # as an earlier intake has left it
+    async with listening(servers, Mailbox(app).carry_out, report=app.parked.report):
+        await eventually(lambda: lies(0))
+        await sender.send(b"no command", None)
+        await eventually(lambda: lies(1))
+    operator = Consumer({"bootstrap.servers": servers, "group.id": READERS})
+    operator.commit(offsets=[TopicPartition(PARKED, 0, 1)], asynchronous=False)
+    operator.close()
+    async with listening(servers, Mailbox(app).carry_out, report=app.parked.report):
+        await eventually(lambda: lies(0))
+        await sender.send(b"no command either", None)
+        await eventually(lambda: lies(1))

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 from bus import Consumer
 from crowdpay_contracts.envelope import parse_event
@@ -100,7 +101,7 @@ def test_no_personal_data_reaches_the_bus(served: TestClient, rabbit: RabbitNode
     while (shown := served.get("/readyz").json()["brokers"]["rabbitmq"])["behind"]:  # the position is saved a bit later
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert shown == {"behind": 0, "age_seconds": 0.0, "unrouted": 0}
+    assert shown == {"behind": 0, "age_seconds": 0.0, "unrouted": 0, "parked": 0, "parked_age_seconds": 0.0}
 
 
 def test_a_broker_that_is_away_makes_nothing_unready(settings: Settings, bearer: Mapping[str, str]) -> None:
@@ -112,6 +113,17 @@ def test_a_broker_that_is_away_makes_nothing_unready(settings: Settings, bearer:
         assert ready.status_code == 200
         assert ready.json()["brokers"]["rabbitmq"]["behind"] >= 1
         assert ready.json()["brokers"]["rabbitmq"]["age_seconds"] >= 0
+
+
+def test_what_lies_parked_is_shown_to_whoever_asks_for_readiness(settings: Settings, dsn: str) -> None:
+    away = settings.model_copy(update={"event_broker_url": type(settings.db_dsn)("amqp://127.0.0.1:1/")})
+    with psycopg.connect(dsn) as connection:
+        connection.execute("insert into parked values ('rabbitmq', 3, now() - interval '1 hour', now())")
+    with TestClient(create_app(away), base_url="http://kyc.test") as client:
+        ready = client.get("/readyz")
+    shown = ready.json()["brokers"]["rabbitmq"]
+    assert (ready.status_code, shown["parked"]) == (200, 3)
+    assert shown["parked_age_seconds"] >= 3600
 
 
 def test_kyc_relay_tells_and_stops_when_it_is_told_to(
