@@ -14,6 +14,7 @@ import numpy as np
 from anyascii import anyascii
 from numpy.typing import NDArray
 
+from kyc_service.screening.arabic import vocalised
 from kyc_service.screening.entries import Kind
 from kyc_service.screening.organisations import is_legal_form, organisation_tokens, translated
 from kyc_service.screening.words import organisation_words, words
@@ -23,11 +24,10 @@ MOST_TOKENS: Final = 20
 LONGEST_TOKEN: Final = 32
 
 _INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "[\u00ad\u0640\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 _APOSTROPHES: Final = re.compile("['`\u00b4\u02b9-\u02bf\u2018\u2019\u201b\u2032\u2035\u0640\uff07\"]")
-_ARABIC_ARTICLE: Final = re.compile("(?<![\u0620-\u06ff])\u0627\u0644(?=[\u0620-\u06ff]{3})")
 _SPLIT: Final = re.compile(r"[^a-z0-9]+")
 _SPACED: Final = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z]){3,}(?![a-z0-9])")
 _LETTERS: Final = re.compile(r"(?<![a-z0-9])[a-z](?: [a-z])+(?![a-z0-9])")  # A.B.C., S. A.
@@ -40,6 +40,10 @@ _LIKE_LATIN: Final = str.maketrans(
     "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425\u0423\u0430\u0441\u0435\u0456\u0458\u043e\u0440\u0455\u0445\u0443"
     "\u04bb\u0501\u051b\u0475\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf\u03bd\u03b1\u03b9\u03c1",
     "ABCEHIJKMOPSTXYaceijopsxyhdwvABEZHIKMNOPTYXovaip",
+)
+_LIKE_CYRILLIC: Final = str.maketrans(
+    "ABCEHIJKMOPSTXYaceijopsxy",
+    "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425\u0423\u0430\u0441\u0435\u0456\u0458\u043e\u0440\u0455\u0445\u0443",
 )
 _OCR: Final = str.maketrans("0158", "olsb")
 _LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f]")
@@ -55,26 +59,33 @@ def romanised(value: str) -> str:
     """
     value = value[:LONGEST_NAME]
     if not value.isascii():
-        value = _INVISIBLE.sub("", unicodedata.normalize("NFKC", value))
-        value = unicodedata.normalize("NFKC", _MARKS.sub("", value))
+        value = _legible(value)
         if _CYRILLIC_OR_GREEK.search(value) and _LATIN.search(value):
             value = _WORD.sub(_without_disguise, value)
-        value = _ARABIC_ARTICLE.sub("\u0627\u0644 ", value)
-        value = anyascii(_IDEOGRAPH.sub(r" \1 ", _APOSTROPHES.sub("", value)))
+        value = vocalised(_APOSTROPHES.sub("", value))
+        value = anyascii(_IDEOGRAPH.sub(r" \1 ", value))
     return _APOSTROPHES.sub("", value.lower())
 
 
+def _legible(value: str) -> str:
+    """*value* in one form of Unicode, without what cannot be seen and what stands above and below letters."""
+    seen = _INVISIBLE.sub("", unicodedata.normalize("NFKC", value))
+    return unicodedata.normalize("NFKC", _MARKS.sub("", seen))
+
+
 def _without_disguise(match: re.Match[str]) -> str:
+    """A word in the one alphabet that it can be read in; in Latin letters as far as it goes, where it is in none."""
     word = match[0]
-    if _LATIN.search(word) and _CYRILLIC_OR_GREEK.search(word):
-        return word.translate(_LIKE_LATIN)
-    return word
+    if not (_LATIN.search(word) and _CYRILLIC_OR_GREEK.search(word)):
+        return word
+    latin, cyrillic = word.translate(_LIKE_LATIN), word.translate(_LIKE_CYRILLIC)
+    return cyrillic if _CYRILLIC_OR_GREEK.search(latin) and not _LATIN.search(cyrillic) else latin
 
 
 def tokens_of(value: str, kind: Kind) -> tuple[str, ...]:
     """The tokens of a name, in its order and each once; never empty for a name that has a letter or a digit."""
     if kind is Kind.ORGANISATION and not value.isascii():
-        value = translated(value[:LONGEST_NAME])
+        value = translated(_legible(value[:LONGEST_NAME]))
     text = " ".join(_SPLIT.split(romanised(value))).strip()
     spaced = _SPACED
     if kind is Kind.ORGANISATION:

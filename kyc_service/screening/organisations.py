@@ -4,6 +4,7 @@ A legal form becomes the token of its class (`OOO`, `LLC`, `GmbH` → `_llc`), a
 the lists becomes its English one (`завод`, `factory` → `plant`). Both weigh less than what is left.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -11,13 +12,14 @@ from typing import Final
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extractOne
 
+from kyc_service.screening.arabic import replaced
 from kyc_service.screening.words import organisation_words, words
 
 
 def translated(value: str) -> str:
-    """*value* with the Chinese, Japanese and Korean words that companies are named with put into English."""
+    """*value* with the words of other scripts without vowels or blanks that companies are named with in English."""
     table = organisation_words()
-    return table.ideograph.sub(lambda match: f" {table.ideographs[match[0]]} ", value)
+    return replaced(table.ideograph.sub(lambda match: f" {table.ideographs[match[0]]} ", value), table.arabic)
 
 
 def organisation_tokens(name: Sequence[str]) -> list[str]:
@@ -77,12 +79,16 @@ def repaired(word: str) -> str:
     return found[0] if found else word
 
 
+# "Of Samara" and "of Kazan" are adjectives in Slavic names: what is left of Самарский and Казанская is the place.
+_ADJECTIVE: Final = re.compile(
+    r"(?<=[a-z]{4})sk(?:iye?|ije?|ie|ii|yye?|yi|yj|oy|oi|a[yij]a|o[yj]?e|ogo|oho|[iy]kh|[iy]mi?|om|a|e)$"
+)
 _ORDINAL: Final = ("st", "nd", "rd", "th")
 
 
 @lru_cache(maxsize=65_536)
 def meaning(word: str) -> str:
-    """The English of a common word, or the word itself."""
+    """The English of a common word, or the word itself; of a place's adjective the place."""
     table = organisation_words()
     found = table.meanings.get(word)
     if found is not None:
@@ -91,7 +97,7 @@ def meaning(word: str) -> str:
         found = table.stems.get(word[:length])
         if found is not None and (length > 3 or len(word) <= length + 3):
             return found
-    return word
+    return _ADJECTIVE.sub("", word)
 
 
 def is_legal_form(token: str) -> bool:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 from kyc_service.domain.record import record
+from kyc_service.screening.arabic import folded
 
 
 @record
@@ -33,6 +34,7 @@ class OrganisationWords:
     common: frozenset[str]  # the English words
     ideographs: Mapping[str, str]
     ideograph: re.Pattern[str]
+    arabic: Mapping[str, str]  # folded word → its English
     abbreviations: Mapping[str, Sequence[str]]
     long_words: Sequence[str]  # that a slip of the pen is recognised in
 
@@ -73,6 +75,12 @@ def organisation_words() -> OrganisationWords:
         common=frozenset(meanings.values()) | frozenset(stems.values()),
         ideographs=ideographs,
         ideograph=re.compile("|".join(longest_first)),
+        arabic={
+            folded(word): english
+            for line in _lines("arabic_words.txt")
+            for alternatives, english in (line.split(" ", 1),)
+            for word in alternatives.split("/")
+        },
         abbreviations={
             short: long.split() for short, long in (line.split(" ", 1) for line in _lines("abbreviations.txt"))
         },

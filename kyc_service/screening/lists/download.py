@@ -11,6 +11,8 @@ import hashlib
 import ipaddress
 import json
 import os
+import shutil
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ import httpx2
 
 from kyc_service.application.watchlists import SourceFile
 from kyc_service.domain.record import record
+from kyc_service.screening.lists.reading import ListUnreadable, opened
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]  # which file, bytes that are here, bytes that there are
 
@@ -29,6 +32,10 @@ MAX_BYTES = 1 << 30
 MAX_REDIRECTS = 5
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 TIMEOUT = httpx2.Timeout(60, connect=15)
+LONGEST_WAIT = 60.0  # seconds that a server may ask for before it is asked again
+PACKED = frozenset({"gzip", "x-gzip"})
+# Some publishers turn away clients that do not say who they are. Parts of a packed answer would not fit together.
+HEADERS: Mapping[str, str] = {"User-Agent": "crowdpay-kyc (kyc lists sync)", "Accept-Encoding": "identity"}
 ALGORITHMS: Mapping[int, str] = {40: "sha1", 64: "sha256"}  # by the length of a checksum in hexadecimal
 
 
@@ -41,7 +48,11 @@ class SyncInProgress(Exception):
 
 
 class _Cut(Exception):
-    """The connection ended before the file did."""
+    """The connection ended before the file did. `wait`: how many seconds the server asks for."""
+
+    def __init__(self, why: str, wait: float = 0) -> None:
+        super().__init__(why)
+        self.wait = wait
 
 
 @record
@@ -94,25 +105,26 @@ class Downloads:
         """
         target = self._folder / (name or _name(url))
         part = target.with_name(f"{target.name}.part")
-        why = ""
+        why, wait = "", 0.0
         failures = 0  # in a row, without a byte that is new
         while failures < TRIES:
             if failures:
-                await asyncio.sleep(self._pause * 2 ** (failures - 1))
+                await asyncio.sleep(max(self._pause * 2 ** (failures - 1), wait))
             before = _size(part)
             try:
                 if not await self._try(url, target, part):
                     return Fetched(path=target, file=_described(target), changed=False)
             except (httpx2.TransportError, _Cut) as error:
-                why = str(error) or type(error).__name__
+                why, wait = str(error) or type(error).__name__, getattr(error, "wait", 0.0)
                 failures = 1 if _size(part) > before else failures + 1
                 continue
-            if checksum and _hash(part, ALGORITHMS.get(len(checksum), "sha256")) != checksum.lower():
+            whole = await asyncio.to_thread(_unpacked, part)
+            if checksum and _hash(whole, ALGORITHMS.get(len(checksum), "sha256")) != checksum.lower():
                 why = "it has another checksum than the publisher gives"
-                part.unlink()
+                _forget(part)
                 failures += 1
                 continue
-            return await asyncio.to_thread(self._keep, target, part)
+            return await asyncio.to_thread(self._keep, target, part, whole)
         raise DownloadFailed(f"{target.name} could not be downloaded from {_shown(url)}: {why}.")
 
     async def _try(self, url: str, target: Path, part: Path) -> bool:
@@ -131,8 +143,9 @@ class Downloads:
             if response.status_code == 416:
                 _forget(part)
                 raise _Cut("the server does not go on from where it was cut off")
-            if response.status_code in AGAIN:
-                raise _Cut(f"the server answers {response.status_code}")
+            expired = response.status_code == 403 and response.url != httpx2.URL(url)  # a signed address, for minutes
+            if response.status_code in AGAIN or expired:
+                raise _Cut(f"the server answers {response.status_code}", _asked_to_wait(response))
             if response.status_code not in (200, 206):
                 raise DownloadFailed(
                     f"{target.name} is not at {_shown(url)}: the server answers {response.status_code}."
@@ -140,6 +153,8 @@ class Downloads:
             if response.status_code == 206 and not _goes_on(response, here):
                 _forget(part)
                 raise _Cut("the server sent another part than it was asked for")
+            if (packing := response.headers.get("content-encoding", "identity")) not in {"identity", *PACKED}:
+                raise DownloadFailed(f"{target.name} comes packed as {packing}, which nobody asked for.")
             if response.status_code == 200:
                 here = 0
                 _tell(part, response)
@@ -162,29 +177,55 @@ class Downloads:
     @asynccontextmanager
     async def _response(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx2.Response]:
         """The answer after all redirections, none of which may leave HTTPS (but on this machine)."""
-        whole = {"Accept-Encoding": "identity", **headers}  # otherwise the parts would not fit together
-        address = httpx2.URL(url)
+        address = start = httpx2.URL(url)
         for _ in range(MAX_REDIRECTS):
-            if address.scheme != "https" and not _local(address.host):
+            if address.scheme != "https" and not (_local(address.host) and _local(start.host)):
                 raise DownloadFailed(f"{_shown(str(address))} is not HTTPS.")
-            async with self._client.stream("GET", address, headers=whole, timeout=TIMEOUT) as response:
+            async with self._client.stream("GET", address, headers={**HEADERS, **headers}, timeout=TIMEOUT) as response:
                 if not response.has_redirect_location:
                     yield response
                     return
-                address = address.join(response.headers["location"])
+                try:
+                    address = address.join(response.headers["location"])
+                except httpx2.InvalidURL as error:
+                    raise DownloadFailed(f"{_shown(url)} is redirected to what is no address.") from error
         raise DownloadFailed(f"{_shown(url)} is redirected without end.")
 
-    def _keep(self, target: Path, part: Path) -> Fetched:
+    def _keep(self, target: Path, part: Path, whole: Path) -> Fetched:
         """Put a complete download in its place."""
-        told = {**_told(part), "sha256": _hash(part, "sha256")}
+        told = {**_told(part), "sha256": _hash(whole, "sha256")}
         before = _told(target).get("sha256") if target.exists() else None
-        with part.open("rb") as stream:
+        with whole.open("rb") as stream:
             os.fsync(stream.fileno())
         _sidecar(target).unlink(missing_ok=True)  # so that a crash leaves a file of which nothing is claimed
-        part.replace(target)
+        whole.replace(target)
         _sidecar(target).write_text(json.dumps(told), encoding="utf-8")
-        _sidecar(part).unlink(missing_ok=True)
+        _forget(part)
         return Fetched(path=target, file=_described(target), changed=told["sha256"] != before)
+
+
+def _unpacked(part: Path) -> Path:
+    """The file as its publisher made it, where a server packed it on the way unasked; else *part* itself.
+
+    Raises:
+        DownloadFailed: it cannot be unpacked.
+    """
+    if _told(part).get("packing") not in PACKED:
+        return part
+    whole = part.with_suffix(".unpacked")
+    try:
+        with opened(part) as packed, whole.open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    except (ListUnreadable, zlib.error) as error:
+        _forget(part)
+        raise DownloadFailed(f"{part.stem} came packed and cannot be unpacked.") from error
+    return whole
+
+
+def _asked_to_wait(response: httpx2.Response) -> float:
+    """Seconds that the server asks for, as far as we are patient. A date instead of seconds is not read."""
+    asked = response.headers.get("retry-after", "")
+    return min(float(asked), LONGEST_WAIT) if asked.isdecimal() else 0.0
 
 
 def _goes_on(response: httpx2.Response, here: int) -> bool:
@@ -198,7 +239,7 @@ def _conditions(target: Path) -> dict[str, str]:
 
 
 def _forget(part: Path) -> None:
-    for path in (part, _sidecar(part)):
+    for path in (part, _sidecar(part), part.with_suffix(".unpacked")):
         path.unlink(missing_ok=True)
 
 
@@ -216,7 +257,11 @@ def _told(path: Path) -> dict[str, str]:
 
 
 def _tell(path: Path, response: httpx2.Response) -> None:
-    told = {"etag": response.headers.get("etag"), "last_modified": response.headers.get("last-modified")}
+    told = {
+        "etag": response.headers.get("etag"),
+        "last_modified": response.headers.get("last-modified"),
+        "packing": response.headers.get("content-encoding"),
+    }
     _sidecar(path).write_text(json.dumps({key: value for key, value in told.items() if value}), encoding="utf-8")
 
 
