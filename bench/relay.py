@@ -4,7 +4,11 @@ One run starts a RabbitMQ and a PostgreSQL with wal2json of its own (`make serve
 
     * commit → consumer at 200 events a second: p50 and p99 for wal2json and for tail;
     * how fast a backlog is drained, against bare aio-pika that publishes the same bodies to the same queue in windows;
-    * how many submissions the API takes a second with and without a relay beside it.
+    * how many submissions the API takes a second with and without a relay beside it, and whose processor time it takes.
+
+What the last one measures: sixteen clients send as fast as they are answered. They, the API, PostgreSQL, the relay and
+RabbitMQ share the machine, and every submission makes one message. Each round with a relay stands between two rounds
+without, in which RabbitMQ runs as well and has nothing to do. The queue is a quorum queue, and nobody reads it.
 
     python bench/relay.py [--seconds 15] [--backlog 50000] [--rounds 3]
 """
@@ -19,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -30,6 +34,7 @@ from uuid import UUID, uuid4
 import aio_pika
 import pika
 import psycopg
+import uvloop
 from crowdpay_contracts.envelope import TOPIC
 from psycopg.conninfo import make_conninfo
 
@@ -69,7 +74,7 @@ FILL = """
 def main() -> None:
     """Run all three, or one of the processes that they need."""
     if len(sys.argv) > 1 and sys.argv[1] in PROCESSES:
-        asyncio.run(PROCESSES[sys.argv[1]](*sys.argv[2:]))
+        uvloop.run(PROCESSES[sys.argv[1]](*sys.argv[2:]))  # as `kyc relay` runs
         return
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--seconds", type=float, default=15)
@@ -293,15 +298,24 @@ async def beside_the_api(server: LogicalPostgres, rabbit: RabbitNode, seconds: f
         os.environ |= {**environment, "KYC_EVENT_BROKER_URL": rabbit.url}
         rates: dict[str, list[float]] = {"without": [], "tail": [], "wal2json": []}
         ratios: dict[str, list[float]] = {"tail": [], "wal2json": []}
+        costs: dict[str, list[Mapping[str, float]]] = {name: [] for name in rates}
+
+        async def measure(name: str) -> None:
+            before = processor_time(server, rabbit)
+            rate = await load(SERVICE_PORT, lambda: post(token), seconds, expected=b"201")
+            after = processor_time(server, rabbit)
+            rates[name].append(rate)
+            costs[name].append({who: (after[who] - before[who]) / (rate * seconds) * 1e6 for who in ROLES})
+
         with running("kyc_service.api.main:app", SERVICE_PORT, environment):
             await load(SERVICE_PORT, lambda: post(token), 2, expected=b"201")
             for name in ["without", *(one for _ in range(rounds) for mode in ratios for one in (mode, "without"))]:
                 if name == "without":
-                    rates[name].append(await load(SERVICE_PORT, lambda: post(token), seconds, expected=b"201"))
+                    await measure(name)
                     continue
                 with process("relaying", target, rabbit.url, name):
                     await caught_up(target)
-                    rates[name].append(await load(SERVICE_PORT, lambda: post(token), seconds, expected=b"201"))
+                    await measure(name)
     bare = iter(pairwise(rates["without"]))  # right before and right after: the machine may have other work
     for number in range(rounds):
         for name, found in ratios.items():
@@ -312,6 +326,39 @@ async def beside_the_api(server: LogicalPostgres, rabbit: RabbitNode, seconds: f
             f" {statistics.median(rates['without']):5.0f}, ratio {statistics.median(found):.2f}"
             f" (rounds {', '.join(f'{ratio:.2f}' for ratio in found)}; goal 0.9)"
         )
+    print(f"processor time for each submission, in microseconds:{''.join(f'{name:>10}' for name in costs)}")
+    for who in ROLES:
+        medians = [statistics.median(cost[who] for cost in found) for found in costs.values()]
+        print(f"  {who:50}{''.join(f'{median:10.0f}' for median in medians)}")
+
+
+ROLES = ("clients", "API", "PostgreSQL", "its WAL sender", "relay", "RabbitMQ")
+
+
+def processor_time(server: LogicalPostgres, rabbit: RabbitNode) -> Mapping[str, float]:
+    """The seconds of processor time that each role has used so far; processes that have ended are not in it."""
+    used = dict.fromkeys(ROLES, 0.0)
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        parent, session, ticks = int(fields[1]), int(fields[3]), int(fields[11]) + int(fields[12])
+        if int(folder.name) == os.getpid():
+            role = "clients"
+        elif str(SERVICE_PORT) in command and "uvicorn" in command:
+            role = "API"
+        elif server.pid in (parent, int(folder.name)):
+            role = "its WAL sender" if "walsender" in command else "PostgreSQL"
+        elif "relaying" in command:
+            role = "relay"
+        elif session == rabbit.pid:
+            role = "RabbitMQ"
+        else:
+            continue
+        used[role] += ticks / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 async def caught_up(target: str) -> None:

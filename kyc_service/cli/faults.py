@@ -126,4 +126,9 @@ def with_app(work: Callable[[App], Coroutine[Any, Any, None]], *, lasting: bool 
         async with measured(settings) if lasting else build(settings) as app:
             await work(app)
 
-    asyncio.run(whole())
+    if lasting:
+        import uvloop  # as uvicorn does: a tenth less processor time
+
+        uvloop.run(whole())
+    else:
+        asyncio.run(whole())

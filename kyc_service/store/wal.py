@@ -5,7 +5,6 @@ libpq layer, without blocking the loop. What can keep a slot from working is tol
 """
 
 import asyncio
-import json
 import struct
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Self
 from psycopg import errors, pq
 from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn, PGresult
+from pydantic_core import from_json
 
 from kyc_service.application.published import CONFIDED, PUBLISHED
 from kyc_service.domain.record import record
@@ -115,7 +115,7 @@ class Stream:
         if body is None:
             self._reached = self._reached if self._inside else max(self._reached, place)
             return
-        change = json.loads(body)
+        change = from_json(body)
         match change["action"]:
             case "B":
                 self._inside = True

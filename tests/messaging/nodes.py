@@ -66,6 +66,12 @@ class RabbitNode:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     @property
+    def pid(self) -> int:
+        """Of the process that leads its session."""
+        assert self._node is not None
+        return self._node.pid
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """What its command line tools need to find it."""
         return {
@@ -170,6 +176,12 @@ class LogicalPostgres:
             cwd="/",
         )
         self.asks = known.returncode == 0  # minors before August 2026 neither know the parameter nor start with it
+
+    @property
+    def pid(self) -> int:
+        """Of the process whose children the others are."""
+        assert self._server is not None
+        return self._server.pid
 
     @property
     def dsn(self) -> str:
