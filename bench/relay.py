@@ -254,8 +254,8 @@ async def publishing(target: str, url: str, backlog: str) -> None:
     """The floor: the same bodies, made beforehand, published by aio-pika as its manual says, in windows."""
     async with await psycopg.AsyncConnection.connect(target, autocommit=True) as connection:
         found = await publications(connection, 0, int(backlog), int(backlog))
-    told = [event for one in found if (event := translate(one.recorded, one.facts, "/kyc"))]
-    bodies = [(event.id, event.type, event.model_dump_json().encode()) for event in told]
+    told = [message for one in found if (message := translate(one.recorded, one.facts, "/kyc"))]
+    bodies = [(message.id, message.type, message.body) for message in told]
     connection = await aio_pika.connect(url)
     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
     exchange = await channel.get_exchange(TOPIC)

@@ -59,7 +59,7 @@ BUSY_AGAIN = 0.5
 VISIBLE = 0.001  # a commit is in the WAL a moment before it is visible
 PATIENT = 0.008  # the longest moment between two looks at writers who are not done
 GATHERING = 0.002  # for each event of the last batch: so the batches grow when more than one comes in this time,
-LONGEST_GATHERING = 0.05  # up to so much, and shrink again when fewer do
+LONGEST_GATHERING = 0.1  # up to so much, and shrink again when fewer do
 
 
 @record
