@@ -1,6 +1,7 @@
 """`GET /metrics` in the text format of OpenMetrics, on a port of its own that clients of the API do not reach."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -62,11 +63,15 @@ async def measured(settings: Settings) -> AsyncIterator[App]:
 
 
 class _Standing(Collector):
-    """What the database knows, read at every scrape; a scrape without it has the other figures all the same."""
+    """What the database knows, read at every scrape; a scrape without it has the other figures all the same.
+
+    Nobody is asked for a token here, so however many scrape at a time, one connection to the database serves them.
+    """
 
     def __init__(self, app: App, loop: asyncio.AbstractEventLoop) -> None:
         self._app = app
         self._loop = loop
+        self._one_at_a_time = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
         """The gauges; called in a thread of the server's own."""
@@ -88,7 +93,8 @@ class _Standing(Collector):
                 return await self._app.gauges.standing()
 
         try:
-            return asyncio.run_coroutine_threadsafe(read(), self._loop).result(PATIENCE + 1)
+            with self._one_at_a_time:
+                return asyncio.run_coroutine_threadsafe(read(), self._loop).result(PATIENCE + 1)
         except Exception as error:  # noqa: BLE001 - a scrape must harm nobody, whatever is wrong with the database
             log.warning("figures_unread", error=type(error).__name__)
             return None

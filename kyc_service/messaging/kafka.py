@@ -22,8 +22,10 @@ from kyc_service.domain.record import record
 from kyc_service.messaging.publisher import TOPICS, BrokerRefused, BrokerUnavailable, Message
 
 PATIENCE = 30.0
+HANDSHAKE = 5.0
 LINGER_MS = 2  # messages that come within this time share a request
 HEADERS = [("content-type", MEDIA_TYPE.encode())]
+OPTIONS = frozenset({"sasl", "idempotence", "cafile"})
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -35,7 +37,8 @@ class KafkaAddressRefused(Exception):
 class Address:
     """`kafka://user:password@host:9092,host:9092?sasl=SCRAM-SHA-256`, with `kafkas://` for TLS.
 
-    `idempotence=off` is for brokers that give out no producer ids.
+    `idempotence=off` is for brokers that give out no producer ids; `cafile=/path` names the certificates of the only
+    authorities that are trusted, instead of those of the system.
     """
 
     servers: tuple[str, ...]
@@ -44,6 +47,7 @@ class Address:
     password: str | None
     mechanism: str
     idempotent: bool
+    authorities: str | None
 
     def __repr__(self) -> str:
         return f"Address({','.join(self.servers)})"
@@ -59,14 +63,18 @@ def address(url: str) -> Address:
     login, _, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     options = dict(parse_qsl(parts.query))
-    unknown = set(options) - {"sasl", "idempotence"}
+    unknown = set(options) - OPTIONS
     mechanism = options.get("sasl", "PLAIN").upper()
     if unknown:
-        raise KafkaAddressRefused(f"A Kafka address has no option {min(unknown)}; there are sasl and idempotence.")
+        raise KafkaAddressRefused(
+            f"A Kafka address has no option {min(unknown)}; there are {', '.join(sorted(OPTIONS))}."
+        )
     if mechanism not in MECHANISMS:
         raise KafkaAddressRefused(f"The Kafka option sasl is one of {', '.join(MECHANISMS)}.")
     if options.get("idempotence", "on") not in ("on", "off"):
         raise KafkaAddressRefused("The Kafka option idempotence is on or off.")
+    if "cafile" in options and parts.scheme != "kafkas":
+        raise KafkaAddressRefused("The Kafka option cafile needs kafkas://, because nothing else has certificates.")
     servers = tuple(host if ":" in host else f"{host}:9092" for host in hosts.split(",") if host)
     if not servers:
         raise KafkaAddressRefused("A Kafka address names no host.")
@@ -77,6 +85,7 @@ def address(url: str) -> Address:
         password=unquote(password) if login else None,
         mechanism=mechanism,
         idempotent=options.get("idempotence", "on") == "on",
+        authorities=options.get("cafile"),
     )
 
 
@@ -113,7 +122,7 @@ async def open_kafka(where: Address) -> AsyncIterator["KafkaPublisher"]:
             f"Kafka has no topic {TOPIC} or {INTERNAL_TOPIC}: make both, with as many partitions as you like."
         ) from error
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"Kafka cannot be reached ({type(error).__name__}).") from error
+        raise await unreachable(where, error) from error
     finally:
         await _stop(producer)
 
@@ -127,9 +136,54 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         return
 
 
+async def unreachable(where: Address, error: Exception) -> BrokerRefused | BrokerUnavailable:
+    """Why nobody could be reached at *where*. The client only logs what is wrong with a certificate, so it is asked."""
+    if where.tls:
+        for server in where.servers:
+            if why := await _certificate_refused(where, server):
+                return BrokerRefused(
+                    f"The certificate of Kafka at {server} is refused ({why}): name the authority that signed it by"
+                    " cafile=/path in KYC_EVENT_BROKER_URL, and the host as the certificate does."
+                )
+    return BrokerUnavailable(f"Kafka cannot be reached ({type(error).__name__}).")
+
+
+async def _certificate_refused(where: Address, server: str) -> str | None:
+    """What is wrong with the certificate of *server*; None when nothing is, or nobody answers."""
+    host, _, port = server.rpartition(":")
+    try:
+        async with asyncio.timeout(HANDSHAKE):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=_trust(where))
+            writer.close()
+            await writer.wait_closed()
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, TimeoutError):
+        return None
+    return None
+
+
+def _trust(where: Address) -> ssl.SSLContext:
+    """Whom to believe.
+
+    Raises:
+        BrokerRefused: the file of authorities cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=where.authorities)
+    except OSError as error:
+        raise BrokerRefused(
+            "The file that cafile names in KYC_EVENT_BROKER_URL holds no readable certificates."
+        ) from error
+
+
 def security(where: Address) -> Mapping[str, Any]:
-    """How a client of aiokafka proves who it is at *where*."""
-    given: dict[str, Any] = {"ssl_context": ssl.create_default_context()} if where.tls else {}
+    """How a client of aiokafka proves who it is at *where*, and whom it believes.
+
+    Raises:
+        BrokerRefused: the file of authorities cannot be read.
+    """
+    given: dict[str, Any] = {"ssl_context": _trust(where)} if where.tls else {}
     protocol = "SSL" if where.tls else "PLAINTEXT"
     if where.user is not None:
         protocol = f"SASL_{protocol}"

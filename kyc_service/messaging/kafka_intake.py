@@ -31,7 +31,7 @@ from pydantic_core import to_json
 
 from kyc_service.messaging import parking
 from kyc_service.messaging.intake import ADDRESS_REFUSED, DELIVERED_TOO_OFTEN, Clerk, Pace, lasting, parked
-from kyc_service.messaging.kafka import Address, security
+from kyc_service.messaging.kafka import Address, security, unreachable
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
 from kyc_service.messaging.parking import Report, Tally
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
@@ -97,7 +97,7 @@ class KafkaIntake:
         except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
             raise BrokerRefused(f"Kafka does not let the user read {COMMANDS} in the group {GROUP}.") from error
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"Kafka cannot be reached ({type(error).__name__}).") from error
+            raise await unreachable(self._where, error) from error
 
 
 async def _stopped(stop: Callable[[], Awaitable[None]]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -183,6 +184,22 @@ def test_a_scrape_survives_the_database(measured: TestClient, scrape: Scrape, ds
     assert figure(figures, "kyc_orders_due") is None
     assert figure(figures, "process_start_time_seconds")
     assert figure(scrape(), "kyc_database_up") == 1
+
+
+def test_however_many_scrape_at_a_time_they_take_one_connection(measured: TestClient, scrape: Scrape, dsn: str) -> None:
+    reading = """
+        select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'kyc-system' and query like '%backlogs(%'
+    """
+    with psycopg.connect(dsn) as holding, psycopg.connect(dsn, autocommit=True) as looking:
+        holding.execute("lock table watchlists in access exclusive mode")  # nobody gets an answer for two seconds
+        with ThreadPoolExecutor(2) as threads:
+            scrapes = [threads.submit(scrape) for _ in range(2)]
+            seen = set()
+            while not all(one.done() for one in scrapes):
+                seen.add(looking.execute(reading).fetchone())
+            assert [figure(one.result(), "kyc_database_up") for one in scrapes] == [0, 0]
+    assert max(seen) == (1,)
 
 
 def test_clients_of_the_api_do_not_reach_them(measured: TestClient, api: TestClient) -> None:

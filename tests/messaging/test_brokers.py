@@ -19,13 +19,14 @@ def test_several_brokers_have_names_of_their_own() -> None:
 
 
 def test_a_kafka_address_has_hosts_a_login_and_options() -> None:
-    assert address("kafkas://me:p%40ss@k1,k2:9093?sasl=scram-sha-512&idempotence=off") == Address(
+    assert address("kafkas://me:p%40ss@k1,k2:9093?sasl=scram-sha-512&idempotence=off&cafile=/ca.pem") == Address(
         servers=("k1:9092", "k2:9093"),
         tls=True,
         user="me",
         password="p@ss",
         mechanism="SCRAM-SHA-512",
         idempotent=False,
+        authorities="/ca.pem",
     )
 
 
