@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Span: TypeAlias = tuple[int, int, int]  # first day, last day, whether the publisher says "about"; days as ordinals
 
 _YEAR: Final = 366
-_EPOCH: Final = date(1970, 1, 1).toordinal()
+_EPOCH_YEAR: Final = 1970
+_EPOCH: Final = date(_EPOCH_YEAR, 1, 1).toordinal()
 
 
 class BirthVerdict(StrEnum):
@@ -19,7 +20,7 @@ class BirthVerdict(StrEnum):
 
     SAME = "same"
     SWAPPED = "swapped"  # day and month exchanged
-    NEAR = "near"  # one slip: a day off, a year off, another month or another day of the same month
+    NEAR = "near"  # one slip: a day off, a year off, another month or day of the same year, 1946 for 1964
     COMPATIBLE = "compatible"  # a less precise date that holds the other one
     ADJACENT = "adjacent"  # a less precise date that misses the other one by a year at most
     UNKNOWN = "unknown"
@@ -80,9 +81,11 @@ def _of_days(
     years = np.abs(other_year - year)
     same_day, same_month = other_day == day, other_month == month
     new_year = ((other_day == 1) & (other_month == 1)) | bool(day == month == 1)
+    exchanged = same_day & same_month & ~new_year & _exchanged(year, other_year)
     cases = [
         ((years == 0) & (other_month == day) & (other_day == month), _SWAPPED),
         ((gap == 1) | ((years == 1) & same_day & same_month) | ((years == 0) & (same_day | same_month)), _NEAR),
+        (exchanged, _NEAR),
         ((years == 0) & new_year, _COMPATIBLE),  # the first of January is how many lists write "that year"
         ((years == 10) & same_day & same_month, _ADJACENT),  # a digit of the year
         (years <= 1, _OTHER_DAY),
@@ -90,9 +93,16 @@ def _of_days(
     return np.select([case for case, _ in cases], [verdict for _, verdict in cases], distant).astype(np.int8)
 
 
+def _exchanged(year: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the last two digits of a year are those of the others, exchanged."""
+    digits = (others // 100, others // 10 % 10, others % 10)
+    same = [mine == theirs for mine, theirs in zip((year // 100, year % 10, year // 10 % 10), digits, strict=True)]
+    return np.asarray(np.all(same, axis=0), bool)
+
+
 def _calendar(ordinals: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Year (from 1970 on), month and day of the month of days as ordinals."""
+    """Year, month and day of the month of days as ordinals."""
     days = (ordinals.astype(np.int64) - _EPOCH).astype("datetime64[D]")
     months = days.astype("datetime64[M]")
     month = months.astype(np.int64)
-    return month // 12, month % 12 + 1, (days - months).astype(np.int64) + 1
+    return month // 12 + _EPOCH_YEAR, month % 12 + 1, (days - months).astype(np.int64) + 1

@@ -32,7 +32,7 @@ from kyc_service.screening.index import GENDERS, KINDS, Index, country_mask, day
 from kyc_service.screening.query import Query, query_of
 from kyc_service.screening.score import Context, Model, log_odds, probability, shipped_model, terms_of
 
-ENGINE_VERSION: Final = "1.3.0"
+ENGINE_VERSION: Final = "1.3.1"
 CANDIDATES: Final = 48  # names scored for each name of the query
 PEOPLE: Final = 5_000  # of our own people, where a changed entry looks for them
 LEAST: Final = 0.02  # probability below which nobody is told

@@ -25,6 +25,10 @@ EXAMPLES = [
     ("1961-04-17", span("1962-04-17"), BirthVerdict.NEAR),
     ("1961-04-17", span("1961-04-28"), BirthVerdict.NEAR),
     ("1961-04-17", span("1961-11-17"), BirthVerdict.NEAR),
+    ("1964-04-17", span("1946-04-17"), BirthVerdict.NEAR),
+    ("1964-04-17", span("1946-04-18"), BirthVerdict.FAR),
+    ("1964-04-17", span("2046-04-17"), BirthVerdict.FAR),
+    ("1964-01-01", span("1946-01-01"), BirthVerdict.FAR),  # no day, and a year
     ("1961-04-17", YEAR_1961, BirthVerdict.COMPATIBLE),
     ("1961-04-17", span("1961-01-01"), BirthVerdict.COMPATIBLE),
     ("1961-01-01", span("1961-04-17"), BirthVerdict.COMPATIBLE),

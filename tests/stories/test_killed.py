@@ -83,8 +83,10 @@ async def test_every_accepted_application_ends_once_whatever_is_killed(
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as database:
         async with asyncio.timeout(120):
             while True:
+                # What follows an ending, such as the watch, is an order of its own.
                 cursor = await database.execute(
-                    "select count(*) from applications where status in ('PENDING', 'IN_PROGRESS')"
+                    "select (select count(*) from applications where status in ('PENDING', 'IN_PROGRESS'))"
+                    " + (select count(*) from orders where done_at is null)"
                 )
                 if await cursor.fetchone() == (0,):
                     break
@@ -112,6 +114,4 @@ async def test_every_accepted_application_ends_once_whatever_is_killed(
             await database.execute("select stream from events group by stream having max(version) <> count(*)")
         ).fetchall()
         assert gaps == []
-        open_orders = await (await database.execute("select count(*) from orders where done_at is null")).fetchone()
-        assert open_orders == (0,)
     assert len(accepted) > kills
