@@ -39,6 +39,8 @@ from kyc_service.settings import Settings
 
 log = structlog.get_logger("kyc.api")
 
+YOUNG_OBJECTS = 50_000  # between two visits of the collector of cycles; some megabytes
+
 ROUTES: tuple[Route, ...] = (*applications.ROUTES, *screening.ROUTES, *files.ROUTES, *events.ROUTES)
 PUBLIC: tuple[PublicRoute, ...] = (
     *health.PUBLIC,
@@ -76,6 +78,9 @@ def create_app(settings: Settings | None = None, build: Build = metrics.measured
             gc.collect()
             gc.freeze()
             stack.callback(gc.unfreeze)
+            # Nor need it come for every 700 new objects: nearly all go by themselves (a tenth of a submission).
+            stack.callback(gc.set_threshold, *gc.get_threshold())
+            gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
             yield
 
     api = FastAPI(
