@@ -129,7 +129,8 @@ class Bells:
             while True:
                 turned.clear()
                 wanted = [channel for channel in channels if channel != LOG or self._readers]
-                await connection.execute("; ".join(("unlisten *", *(f"listen {channel}" for channel in wanted))))
+                words = (f"{'listen' if channel in wanted else 'unlisten'} {channel}" for channel in channels)
+                await connection.execute("; ".join(words))
                 with self._hearing_the_log() if LOG in wanted else nullcontext():
                     await self._hear(connection, turned)
         finally:
