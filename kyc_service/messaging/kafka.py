@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiokafka import AIOKafkaProducer
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
+    BrokerResponseError,
     IllegalSaslStateError,
+    IncompatibleBrokerVersion,
     KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
-    ProducerClosed,
     RecordListTooLargeError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
@@ -101,12 +102,12 @@ def address(url: str) -> Address:
 
 
 @asynccontextmanager
-async def open_kafka(where: Address) -> AsyncIterator["KafkaPublisher"]:
-    """A producer that has found its broker and its topics.
+async def open_kafka(where: Address, patience: float = PATIENCE) -> AsyncIterator["KafkaPublisher"]:
+    """A producer that has found its broker and its topics, and waits *patience* seconds for a confirmation.
 
     Raises:
         BrokerUnavailable: nobody answers there.
-        BrokerRefused: the certificate, the login or the topics are refused.
+        BrokerRefused: the certificate, the login, the producer id or the topics are refused.
     """
     producer = AIOKafkaProducer(
         bootstrap_servers=list(where.servers),
@@ -121,10 +122,15 @@ async def open_kafka(where: Address) -> AsyncIterator["KafkaPublisher"]:
         try:
             async with asyncio.timeout(PATIENCE):
                 await producer.start()
+        except (BrokerResponseError, IncompatibleBrokerVersion) as error:  # of all that is asked, one thing may end so
+            raise BrokerRefused(
+                f"Kafka gives no producer id ({type(error).__name__}): allow the user IdempotentWrite on the cluster,"
+                " or add idempotence=off to KYC_EVENT_BROKER_URL."
+            ) from error
         except (KafkaError, OSError, TimeoutError, *NO_LOGIN) as error:
             raise await unreachable(where, error) from error
         await found(producer, TOPICS)
-        yield KafkaPublisher(producer)
+        yield KafkaPublisher(producer, patience)
     finally:
         await _stop(producer)
 
@@ -151,17 +157,14 @@ async def found(producer: AIOKafkaProducer, topics: Sequence[str]) -> None:
 async def _stop(producer: AIOKafkaProducer) -> None:
     """Close, and send nothing more: what was not confirmed is told again by whoever comes next.
 
-    Left alone, `stop` first delivers what is left. When nobody takes it, that lasts for ever, and given up meanwhile it
-    leaves behind a sender that goes on trying.
+    `AIOKafkaProducer.stop` first delivers what is left. When nobody takes it, that lasts for ever, and given up it
+    leaves behind a sender that goes on trying, beside the next producer. So this is `stop` without its first half.
     """
-    sender, accumulator = producer._sender, producer._message_accumulator  # noqa: SLF001 - nothing public ends them
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(LEAVING):
-            await sender.close()
-    accumulator.fail_all(ProducerClosed())
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(LEAVING):
-            await producer.stop()
+    producer._closed = True  # noqa: SLF001 - nothing public closes it so
+    for close in (producer._sender.close, producer.client.close):  # noqa: SLF001
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(LEAVING):
+                await close()
 
 
 async def unreachable(where: Address, error: Exception) -> BrokerRefused | BrokerUnavailable:
@@ -243,19 +246,20 @@ def security(where: Address) -> Mapping[str, Any]:
 class KafkaPublisher:
     """Keeps the promises of `publisher.Publisher`."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: AIOKafkaProducer, patience: float) -> None:
         self._producer = producer
+        self._patience = patience
         self._partitioner = DefaultPartitioner()
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """One partition after the other does not wait, and within one a batch waits for the one before to be confirmed.
+        """All partitions at once, and within one a batch waits for the one before to be confirmed.
 
         A batch arrives as a whole or not at all. With a second one behind it, one that is given up or refused would be
         overtaken: a broker that knows nothing yet of a producer takes whatever comes first from it as its beginning.
         """
         parts: dict[tuple[str, int], list[Message]] = {}
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 for message in messages:
                     parts.setdefault((message.topic, await self._partition(message)), []).append(message)
                 ended = await asyncio.gather(
@@ -264,11 +268,21 @@ class KafkaPublisher:
                 for failed in filter(None, ended):
                     raise failed
         except TimeoutError as error:
-            raise BrokerUnavailable(f"Kafka has not confirmed everything within {PATIENCE:.0f} s.") from error
-        except TopicAuthorizationFailedError as error:
-            raise BrokerRefused("Kafka does not let the user write to a topic.") from error
+            raise BrokerUnavailable(
+                f"Kafka has not confirmed everything within {self._patience:.0f} s{self._leaderless(parts)}."
+            ) from error
         except KafkaError as error:
             raise BrokerUnavailable(f"Kafka has not confirmed a message ({type(error).__name__}).") from error
+
+    def _leaderless(self, places: Collection[tuple[str, int]]) -> str:
+        """What to say of the places that nobody leads."""
+        known = self._producer.client.cluster
+        found = [
+            f"{topic}-{partition}"
+            for topic, partition in places
+            if partition not in (known.available_partitions_for_topic(topic) or ())
+        ]
+        return f", and nobody leads {', '.join(found)}" if found else ""
 
     async def _partition(self, message: Message) -> int:
         """As the producers of all libraries choose it by the key."""
@@ -288,10 +302,12 @@ class KafkaPublisher:
             batch.close()
             try:
                 await (await self._producer.send_batch(batch, topic, partition=partition))
+            except TopicAuthorizationFailedError as error:
+                raise BrokerRefused(f"Kafka does not let the user write to {topic}.") from error
             except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
                 raise BrokerRefused(
-                    f"Kafka does not take {batch.size()} bytes at once, events of {topic} from {messages[0].id} on: "
-                    "give the topic a larger max.message.bytes."
+                    f"Kafka does not take {batch.size()} bytes at once, from the event {messages[0].id} on:"
+                    f" give {topic} a larger max.message.bytes."
                 ) from error
             messages = messages[number:]
 
