@@ -3,9 +3,13 @@
 The topology is declared at each connection: the durable quorum queues `kyc.commands` and `kyc.commands.parked`. What
 cannot be carried out is moved to the second one, with the reason in its headers and without its token; what RabbitMQ
 itself gives up, because every process that took it died of it, it dead-letters there, too. docs/commands.md tells more.
+
+Every session begins with one message at a time, until it has seen one that nobody held before: so a message that ends
+each connection or process that takes it does so alone, and costs no other a delivery.
 """
 
 import asyncio
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,15 +24,19 @@ from aio_pika.exceptions import (
     AuthenticationError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
+    DeliveryError,
     ProbableAuthenticationError,
 )
-from aiormq.exceptions import ChannelAccessRefused
+from aiormq.abc import AbstractChannel as AbstractUnderlay
+from aiormq.exceptions import ChannelAccessRefused, InvalidFrameError
 from crowdpay_contracts.commands import COMMANDS, PARKED
+from pamqp.encode import encode_table_value
 
 from kyc_service.messaging import parking
 from kyc_service.messaging.intake import (
     ADDRESS,
     ADDRESS_REFUSED,
+    ANSWER_REFUSED,
     DELIVERED_TOO_OFTEN,
     KEPT,
     Clerk,
@@ -42,6 +50,7 @@ from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
 
 if TYPE_CHECKING:
     from aio_pika.abc import HeadersType
+    from pamqp.common import FieldValue
 
 log = structlog.get_logger("kyc.intake")
 
@@ -61,6 +70,12 @@ QUEUES: Mapping[str, Mapping[str, str | int]] = {
 SECRET = frozenset({"authorization"})
 OF_THE_BROKER = frozenset({"x-delivery-count", "x-death"})
 LOST = (AMQPError, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
+CHANNEL_LOST = (AMQPError, OSError, asyncio.CancelledError)
+UNWRITABLE = (TypeError, ValueError, OverflowError, struct.error)
+
+
+class Unreadable(Exception):
+    """What RabbitMQ delivered cannot be taken apart: a timestamp beyond all years, or a name that is no UTF-8."""
 
 
 class AmqpIntake:
@@ -80,7 +95,16 @@ class AmqpIntake:
 
     async def run(self) -> None:
         """Carry out what comes in until `stop`; a lost connection is made again."""
-        await lasting(self.name, self._session, self._stopping)
+        await lasting(self.name, self._sessions, self._stopping)
+
+    async def _sessions(self) -> None:
+        """One, and as many more as it takes until RabbitMQ gives up what cannot even be read; it counts them."""
+        for _ in range(FLOOR + 1):
+            try:
+                return await self._session()
+            except Unreadable as error:
+                log.warning("delivery_unreadable", error=type(error.__cause__).__name__)
+        raise BrokerUnavailable("RabbitMQ delivers again and again what cannot be read.")
 
     async def _session(self) -> None:
         try:
@@ -92,7 +116,6 @@ class AmqpIntake:
             raise BrokerUnavailable(f"RabbitMQ cannot be reached ({type(error).__name__}).") from error
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            await channel.set_qos(prefetch_count=self._pace.concurrency)
             queue = await _declared(channel)
             tally = Tally(self.name, partial(_lying, connection), self._report)
             async with tally.kept():
@@ -154,14 +177,30 @@ class _Session:
         self._pace = pace
         self._stopping = stopping
         self._broken = asyncio.Event()
+        self._turning = asyncio.Lock()
+        self._taking = ""  # the tag of what takes at the moment
+        self._careful = True
         self._in_hand = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def run(self) -> None:
-        """Until the process ends, and everything in hand is finished; or until the channel is lost."""
+        """Until the process ends, and everything in hand is finished; or until the channel is lost.
+
+        Raises:
+            Unreadable: it was lost because of what came in.
+        """
         underlay = await self._channel.get_underlay_channel()
-        tag = await self._queue.consume(self._take)
+        underlay.on_consumer_cancel_callbacks.add(self._cancelled)
+        try:
+            await self._listen(underlay)
+        except Exception:
+            _blame(underlay.closing)
+            raise
+        _blame(underlay.closing)
+
+    async def _listen(self, underlay: AbstractUnderlay) -> None:
+        await self._consume(1)
         log.info("listening", queue=COMMANDS)
         ends = [
             asyncio.ensure_future(one) for one in (self._stopping.wait(), self._broken.wait(), _ended(underlay.closing))
@@ -169,12 +208,32 @@ class _Session:
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._stopping.is_set() and not underlay.closing.done():
-                await self._queue.cancel(tag)
+                async with self._turning:
+                    await self._queue.cancel(self._taking)
                 await self._idle.wait()
         finally:
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
+
+    async def _consume(self, prefetch: int) -> None:
+        """Take so many at a time."""
+        await self._channel.set_qos(prefetch_count=prefetch)
+        self._taking = await self._queue.consume(self._take)
+
+    def _cancelled(self, frame: object) -> None:
+        """RabbitMQ delivers nothing more here, because the queue is gone: a new session declares it again."""
+        del frame
+        self._broken.set()
+
+    async def _trust(self) -> None:
+        """Take as many at a time as there may be: what comes is not what ended an earlier session."""
+        async with self._turning:
+            if not self._careful or self._stopping.is_set():
+                return
+            self._careful, careful = False, self._taking
+            await self._consume(self._pace.concurrency)
+            await self._queue.cancel(careful)
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         """One message. Whatever goes wrong with it ends the channel, and the broker delivers it again."""
@@ -194,26 +253,41 @@ class _Session:
                 self._idle.set()
 
     async def _handle(self, message: AbstractIncomingMessage) -> None:
+        if not message.redelivered:
+            await self._trust()
         attempt = _deliveries(message)
-        if message.reply_to and not ADDRESS.fullmatch(message.reply_to):
-            return await self._park(message, ADDRESS_REFUSED)
-        if attempt > self._pace.attempts:
-            return await self._park(message, DELIVERED_TOO_OFTEN)
+        if reason := self._unseen(message, attempt):
+            return await self._park(message, reason)
         answer = await self._clerk.answer(_letter(message))
         if answer is None:
             return await self._put_back(message)
-        if answer.fate is Fate.FAILED and attempt < self._pace.attempts:
-            await self._clerk.rest(self._clerk.pause(attempt))
-            return await message.reject(requeue=True)  # which is counted; since RabbitMQ 4.3 `nack` is not
+        last = attempt >= self._pace.attempts
+        if answer.fate is Fate.FAILED and not last:
+            return await self._try_again(message, attempt)
         told = bool(message.reply_to) and bool(answer.body)
-        if told:
-            await self._tell(message, answer)
+        if told and not await self._tell(message, answer):
+            return await (self._park(message, ANSWER_REFUSED) if last else self._try_again(message, attempt))
         if parked(answer, told=told):
             return await self._park(message, answer.reason or answer.fate.value)
         return await message.ack()
 
-    async def _tell(self, message: AbstractIncomingMessage, answer: Answer) -> None:
-        """Answer whoever asked. It is not written to the broker's disk, and an address that is gone gets nothing."""
+    def _unseen(self, message: AbstractIncomingMessage, attempt: int) -> str | None:
+        """Why the message is parked without a look at what it asks for; None: it is not."""
+        if message.reply_to and not ADDRESS.fullmatch(message.reply_to):
+            return ADDRESS_REFUSED
+        return DELIVERED_TOO_OFTEN if attempt > self._pace.attempts else None
+
+    async def _try_again(self, message: AbstractIncomingMessage, attempt: int) -> None:
+        """Later; the others need not wait for that."""
+        await self._trust()
+        await self._clerk.rest(self._clerk.pause(attempt))
+        await message.reject(requeue=True)  # which is counted; since RabbitMQ 4.3 `nack` is not
+
+    async def _tell(self, message: AbstractIncomingMessage, answer: Answer) -> bool:
+        """Answer whoever asked; False when their queue takes nothing, because it is full or not to be had.
+
+        It is not written to the broker's disk, and an address that is gone gets nothing.
+        """
         reply = aio_pika.Message(
             answer.body,
             headers={"status": answer.status, **answer.headers},
@@ -223,7 +297,13 @@ class _Session:
             expiration=KEPT,
             app_id="kyc-service",
         )
-        await self._channel.default_exchange.publish(reply, message.reply_to or "", mandatory=False, timeout=PATIENCE)
+        try:
+            await self._channel.default_exchange.publish(
+                reply, message.reply_to or "", mandatory=False, timeout=PATIENCE
+            )
+        except (DeliveryError, TimeoutError):
+            return False
+        return True
 
     async def _park(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Move the message to where somebody will look at it, with the reason and without its token."""
@@ -244,7 +324,9 @@ class _Session:
         self, message: AbstractIncomingMessage, queue: str, headers: "HeadersType", without: frozenset[str]
     ) -> None:
         """The copy is confirmed before the original goes: a kill between the two leaves one too many, never none."""
-        kept = {name: value for name, value in message.headers.items() if name not in without}
+        kept = {
+            name: value for name, value in message.headers.items() if name.lower() not in without and _writable(value)
+        }
         moved = aio_pika.Message(
             message.body,
             headers={**kept, **headers},
@@ -261,6 +343,26 @@ class _Session:
 
 async def _ended(closing: "asyncio.Future[object]") -> None:
     await asyncio.wait([closing])
+
+
+def _blame(closing: "asyncio.Future[object]") -> None:
+    """Tell a channel that was lost from one that a message has ended, in the hands of the client.
+
+    Raises:
+        Unreadable: that is what has happened.
+    """
+    error = closing.exception() if closing.done() and not closing.cancelled() else None
+    if error and (isinstance(error, InvalidFrameError) or not isinstance(error, CHANNEL_LOST)):
+        raise Unreadable from error
+
+
+def _writable(value: "FieldValue") -> bool:
+    """Whether the client can write what it has read; not what it took for bytes or a double, for example."""
+    try:
+        encode_table_value(value)
+    except UNWRITABLE:
+        return False
+    return True
 
 
 def _deliveries(message: AbstractIncomingMessage) -> int:

@@ -26,6 +26,7 @@ LONGEST_PAUSE = 15.0
 # Where an answer may go. We may write where the sender may not, so nobody chooses the queues of others.
 ADDRESS = re.compile(rf"(amq\.rabbitmq\.reply-to\.|amq\.gen-|{re.escape(REPLIES)}(\.|$)).{{0,200}}")
 ADDRESS_REFUSED = "reply_address_refused"
+ANSWER_REFUSED = "answer_refused"
 DELIVERED_TOO_OFTEN = "delivered_too_often"
 TOO_SLOW = "too_slow"
 KEPT = timedelta(hours=1)  # for how long an answer waits for whoever asked

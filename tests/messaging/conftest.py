@@ -15,7 +15,9 @@ from psycopg.conninfo import make_conninfo
 sys.path.insert(0, str(Path(__file__).parent))
 
 import nodes
-from bus import Journal, journal_of
+from bus import Journal, eventually, journal_of
+from crowdpay_contracts import COMMANDS, PARKED
+from letterbox import Faulty, Sender, declared, listening
 from nodes import LogicalPostgres, RabbitNode, drop_with_its_slots
 
 from kyc_service.messaging.amqp import EXCHANGES
@@ -69,6 +71,26 @@ def rabbit(rabbit_node: RabbitNode) -> RabbitNode:
             channel.queue_delete(behind)
         channel.queue_delete("test")
     return rabbit_node
+
+
+@pytest.fixture
+def clean(rabbit: RabbitNode) -> RabbitNode:
+    """The node without any command of an earlier test."""
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        channel = connection.channel()
+        for queue in (COMMANDS, PARKED):
+            channel.queue_delete(queue)
+    return rabbit
+
+
+@pytest.fixture
+async def outside(clean: RabbitNode) -> AsyncIterator[Sender]:
+    """Somebody who sends while the test decides who listens."""
+    async with listening(clean.url, Faulty()):
+        await eventually(lambda: declared(clean.url))
+    sender = Sender(clean.url)
+    yield sender
+    sender.close()
 
 
 @pytest.fixture

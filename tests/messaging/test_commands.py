@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
@@ -11,8 +10,9 @@ from uuid import UUID, uuid4
 import pika
 import psycopg
 import pytest
-from bus import Proxy, eventually, unreported
+from bus import Proxy, eventually
 from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED, amend_command, encode_command, submit_command
+from letterbox import PACE, Faulty, Sender, declared, listening
 from nodes import RabbitNode
 
 from kyc_service.access.development import DevelopmentIssuer
@@ -21,13 +21,11 @@ from kyc_service.api.mailbox import Mailbox
 from kyc_service.bootstrap import App, build
 from kyc_service.messaging.amqp_intake import AmqpIntake
 from kyc_service.messaging.intake import Pace
-from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
-from kyc_service.messaging.parking import Report
+from kyc_service.messaging.letters import Fate
 from kyc_service.settings import Settings
 from kyc_service.store.applications import Page
 
 Bearer: TypeAlias = Callable[..., str]
-PACE = Pace(concurrency=4, attempts=3, pause=0.02, limit=10, hold=0.4)
 
 
 @pytest.fixture
@@ -51,78 +49,6 @@ def form(**replaced: Any) -> dict[str, Any]:
     return {"user_id": str(uuid4()), "email": "alice@example.com", "documents": [], **replaced}
 
 
-class Sender:
-    """Another team's service: plain pika, with a queue of its own for answers."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = pika.BlockingConnection(pika.URLParameters(url))
-        self._channel = self._connection.channel()
-        self._channel.confirm_delivery()
-        self.address = self._channel.queue_declare("", exclusive=True).method.queue
-
-    def send(self, body: bytes, authorization: str | None, name: str = "1", **properties: Any) -> None:
-        """Put one message into the queue of commands."""
-        headers = {} if authorization is None else {"authorization": authorization}
-        given = {"reply_to": self.address, "content_type": MEDIA_TYPE, "message_id": name, **properties}
-        given = {key: value for key, value in given.items() if value is not None}
-        self._channel.basic_publish(
-            "", COMMANDS, body, pika.BasicProperties(headers=headers, delivery_mode=2, **given), mandatory=True
-        )
-
-    def taken(self, queue: str | None = None) -> list[tuple[pika.BasicProperties, bytes]]:
-        """Everything that lies in the queue; of answers, when none is named."""
-        found = []
-        while True:
-            method, properties, body = self._channel.basic_get(queue or self.address, auto_ack=True)
-            if method is None:
-                return found
-            found.append((properties, body))
-
-    async def answers(self, count: int = 1, queue: str | None = None) -> list[tuple[pika.BasicProperties, bytes]]:
-        """The next *count* of them."""
-        found: list[tuple[pika.BasicProperties, bytes]] = []
-
-        async def come() -> bool:
-            found.extend(self.taken(queue))
-            return len(found) >= count
-
-        await eventually(come)
-        return found
-
-    def waiting(self, queue: str) -> int:
-        """How many messages are ready in it."""
-        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
-
-    def close(self) -> None:
-        """Leave."""
-        self._connection.close()
-
-
-@pytest.fixture
-def clean(rabbit: RabbitNode) -> RabbitNode:
-    """The node without any command of an earlier test."""
-    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
-        channel = connection.channel()
-        for queue in (COMMANDS, PARKED):
-            channel.queue_delete(queue)
-    return rabbit
-
-
-@asynccontextmanager
-async def listening(
-    url: str, carry_out: Carrier, pace: Pace = PACE, report: Report = unreported
-) -> AsyncIterator[AmqpIntake]:
-    """An intake that runs meanwhile, and stops as a process does."""
-    intake = AmqpIntake("rabbitmq", url, carry_out, pace, report)
-    running = asyncio.create_task(intake.run())
-    try:
-        yield intake
-    finally:
-        intake.stop()
-        async with asyncio.timeout(20):
-            await running
-
-
 @pytest.fixture
 async def intake(clean: RabbitNode, app: App) -> AsyncIterator[AmqpIntake]:
     async with listening(clean.url, Mailbox(app).carry_out) as intake:
@@ -136,20 +62,6 @@ async def sender(clean: RabbitNode, intake: AmqpIntake) -> AsyncIterator[Sender]
     sender = Sender(clean.url)
     yield sender
     sender.close()
-
-
-async def declared(url: str) -> bool:
-    """Whether the intake has declared its queues."""
-
-    def look() -> bool:
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-            try:
-                connection.channel().queue_declare(COMMANDS, passive=True)
-            except pika.exceptions.ChannelClosedByBroker:
-                return False
-            return True
-
-    return await asyncio.to_thread(look)
 
 
 async def test_a_submission_is_answered_with_the_application(app: App, sender: Sender, bearer: Bearer) -> None:
@@ -260,33 +172,6 @@ async def test_an_answer_to_nobody_is_let_go(app: App, sender: Sender, bearer: B
 
 
 # ── what fails ────────────────────────────────────────────────────────────────────
-
-
-class Faulty:
-    """Fails with what is on the list, and then carries out."""
-
-    def __init__(self, *fates: Fate, seconds: float = 0) -> None:
-        self.fates = list(fates)
-        self.letters: list[Letter] = []
-        self._seconds = seconds
-
-    async def __call__(self, letter: Letter) -> Answer:
-        self.letters.append(letter)
-        await asyncio.sleep(self._seconds)
-        fate = self.fates.pop(0) if self.fates else Fate.DONE
-        reason = None if fate is Fate.DONE else "internal_error"
-        body = b"" if fate is Fate.DONE else b"{}"
-        return Answer(fate=fate, status=200, media_type="application/json", body=body, headers={}, reason=reason)
-
-
-@pytest.fixture
-async def outside(clean: RabbitNode) -> AsyncIterator[Sender]:
-    """Somebody who sends while the test decides who listens."""
-    async with listening(clean.url, Faulty()):
-        await eventually(lambda: declared(clean.url))
-    sender = Sender(clean.url)
-    yield sender
-    sender.close()
 
 
 async def test_what_fails_is_tried_again_and_parked_in_the_end(clean: RabbitNode, outside: Sender) -> None:
