@@ -368,7 +368,15 @@ ROUTES: tuple[Route, ...] = (
                     headers=("Location", "ETag", "Idempotent-Replayed", "Preference-Applied"),
                 )
             },
-            problems=(*READING, *KEYED, "document_missing", "simulated_vendor_refused", "contended", "person_erased"),
+            problems=(
+                *READING,
+                *KEYED,
+                "document_missing",
+                "document_taken",
+                "simulated_vendor_refused",
+                "contended",
+                "person_erased",
+            ),
         ),
     ),
     Route(
@@ -474,6 +482,7 @@ ROUTES: tuple[Route, ...] = (
                 "application_not_amendable",
                 "contended",
                 "document_missing",
+                "document_taken",
                 "simulated_vendor_refused",
                 "version_stale",
             ),

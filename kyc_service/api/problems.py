@@ -15,6 +15,7 @@ from kyc_service.application.desk import AnswerErased, KeyReused
 from kyc_service.application.files import (
     FileEmpty,
     FileInfected,
+    FileMoved,
     FileNotFound,
     FileNotScannable,
     FileTooLarge,
@@ -23,7 +24,13 @@ from kyc_service.application.files import (
     ScannerUnavailable,
 )
 from kyc_service.application.handle import StaleVersion
-from kyc_service.application.ports import PersonErased, ScreeningUnavailable, StoreUnavailable, VersionConflict
+from kyc_service.application.ports import (
+    DocumentTaken,
+    PersonErased,
+    ScreeningUnavailable,
+    StoreUnavailable,
+    VersionConflict,
+)
 from kyc_service.domain import media
 from kyc_service.domain.application import (
     ApplicationNotAmendable,
@@ -149,6 +156,8 @@ KINDS: Mapping[str, Kind] = {
               "Read the history: it says who decided, and why."),
         _kind("simulated_vendor_refused", 409, "Simulation refused", _text(SimulatedVendorRefused),
               "The operator has to route live tenants to real vendors."),
+        _kind("document_taken", 409, "Another person's file", _text(DocumentTaken),
+              "Upload the picture of this person, and name the `id` that the upload answered."),
         _kind("contended", 409, "Too many writers", "Others were changing the application all the time.", _AGAIN),
         _kind("person_erased", 410, "Person erased", "The person was erased; nothing is kept about them any more.",
               "Do not ask again. A new account of the same person needs a new `user_id`."),
@@ -196,8 +205,10 @@ ERRORS: Mapping[type[Exception], str] = {
     ApplicationNotInReview: "application_not_in_review",
     BlobStoreFailed: "files_unavailable",
     DocumentMissing: "document_missing",
+    DocumentTaken: "document_taken",
     FileEmpty: "file_empty",
     FileInfected: "file_infected",
+    FileMoved: "files_unavailable",
     FileNotFound: "file_not_found",
     FileNotScannable: "file_not_scannable",
     FileTooLarge: "file_too_large",

@@ -192,7 +192,7 @@ class Desk:
         """Take an application in; the same keyed request again gives the same answer.
 
         Raises:
-            KeyReused, DocumentMissing, SimulatedVendorRefused, PersonErased
+            KeyReused, DocumentMissing, DocumentTaken, SimulatedVendorRefused, PersonErased
         """
         files = [document.file_id for document in submission.documents]
         person = _person(submission.email, submission.applicant)
@@ -234,7 +234,8 @@ class Desk:
         """Replace documents or particulars; the same keyed request again gives the same answer.
 
         Raises:
-            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing, KeyReused, PersonErased
+            ApplicationNotFound, ApplicationNotAmendable, StaleVersion, DocumentMissing, DocumentTaken, KeyReused,
+            PersonErased
         """
         for _ in range(TRIES):
             now = self._clock()

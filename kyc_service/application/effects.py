@@ -139,7 +139,8 @@ class Effects:
             case Undo(step=step):
                 await self._undo(leased, step)
             case ForgetSelfie(file_id=file_id):
-                await self._files.erase(leased.tenant, file_id, "the decision that it was for has been taken")
+                reason = "the decision that it was for has been taken"
+                await self._files.give_up(leased.tenant, file_id, leased.stream, reason)
                 await self._orders.finish(leased, self._clock())
             case Later(command=LapseClearance() as command):
                 await self._reopen(leased, command)

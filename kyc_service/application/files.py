@@ -12,7 +12,14 @@ from uuid import UUID
 from kyc_service.application.desk import Again, AnswerErased, Caller, KeyReused
 from kyc_service.application.ids import new_id
 from kyc_service.application.keys import DataClass, Owner
-from kyc_service.application.ports import Answered, AnsweredBefore, Clock, PersonErased, Remembered
+from kyc_service.application.ports import (
+    Answered,
+    AnsweredBefore,
+    Clock,
+    FilesUnavailable,
+    PersonErased,
+    Remembered,
+)
 from kyc_service.domain import media
 from kyc_service.domain.record import record
 
@@ -45,6 +52,10 @@ class FileInfected(Exception):
 
 class FileNotScannable(Exception):
     """The scanner refuses to look at a file of this size, so it is not taken in."""
+
+
+class FileMoved(FilesUnavailable):
+    """The file got another key while it was read; whoever reads it again gets all of it."""
 
 
 class ScannerUnavailable(Exception):
@@ -108,6 +119,13 @@ class FileStore(Protocol):
 
     async def release(self, tenant: str, application: UUID) -> int:
         """Give up the application's claims; how many there were."""
+        ...
+
+    async def give_up(self, tenant: str, file_id: UUID, application: UUID, *, at: datetime, reason: str) -> bool:
+        """Give up one claim, and destroy the file's keys in the same commit when nobody else has one.
+
+        False: another application still claims the file.
+        """
         ...
 
 
@@ -319,6 +337,7 @@ class Cabinet:
         Raises:
             FileNotFound: this tenant has none of that id.
             PersonErased: the file was erased together with whom it showed.
+            FileMoved: not before some of it was read; from the beginning it can be read again.
         """
         row, begun = await self._row(tenant, file_id), False
         try:
@@ -327,8 +346,10 @@ class Cabinet:
                 yield chunk
         except PersonErased:
             moved = await self._row(tenant, file_id)
-            if begun or moved == row:
+            if moved == row:
                 raise
+            if begun:
+                raise FileMoved from None
             async for chunk in self._vault.get(moved.owner(tenant), moved.path):
                 yield chunk
 
@@ -366,6 +387,14 @@ class Cabinet:
     async def release(self, tenant: str, application: UUID) -> int:
         """Give up the claim that the application has on its files; how many there were."""
         return await self._rows.release(tenant, application)
+
+    async def give_up(self, tenant: str, file_id: UUID, application: UUID, reason: str) -> None:
+        """Give up the claim that the application has on the file; with the last claim, keys and bytes are destroyed.
+
+        Twice does no harm, nor does a file that this tenant never had.
+        """
+        if await self._rows.give_up(tenant, file_id, application, at=self._clock(), reason=reason):
+            await self.erase(tenant, file_id, reason)
 
     async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
         """Destroy the file's keys and its bytes; twice does no harm, nor does a file that this tenant never had."""

@@ -143,6 +143,10 @@ class KeyExists(Exception):
     """The person's key was made by somebody else a moment ago."""
 
 
+class DocumentTaken(Exception):
+    """A document names a file that belongs to another person."""
+
+
 class StoreUnavailable(Exception):
     """The database cannot be reached at the moment."""
 
@@ -166,6 +170,7 @@ class Store(Protocol):
             LeaseLost: the finished order belongs to another worker by now.
             AnsweredBefore: the idempotency key is taken.
             KeyExists: the new key is not new.
+            DocumentTaken: a claimed file is another person's.
         """
         ...
 
@@ -480,8 +485,11 @@ class Files(Protocol):
         """Make the file biometric data, under a key of that class; twice does no harm."""
         ...
 
-    async def erase(self, tenant: str, file_id: UUID, reason: str) -> None:
-        """Destroy the file's keys and its bytes; twice does no harm."""
+    async def give_up(self, tenant: str, file_id: UUID, application: UUID, reason: str) -> None:
+        """Give up the claim that the application has on the file; with the last claim, keys and bytes are destroyed.
+
+        Twice does no harm.
+        """
         ...
 
 

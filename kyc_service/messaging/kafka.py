@@ -2,31 +2,43 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.conn import create_conn
 from aiokafka.errors import (
-    AuthenticationFailedError,
+    BrokerResponseError,
+    IllegalSaslStateError,
+    IncompatibleBrokerVersion,
+    KafkaConnectionError,
     KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     UnsupportedSaslMechanismError,
 )
-from crowdpay_contracts.envelope import MEDIA_TYPE, TOPIC
-from crowdpay_contracts.internal import INTERNAL_TOPIC
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.protocol.metadata import MetadataRequest
+from crowdpay_contracts.envelope import MEDIA_TYPE
 
 from kyc_service.domain.record import record
 from kyc_service.messaging.publisher import TOPICS, BrokerRefused, BrokerUnavailable, Message
 
 PATIENCE = 30.0
 HANDSHAKE = 5.0
-LINGER_MS = 2  # messages that come within this time share a request
+FINDING = 10.0  # seconds for a topic to be there: a broker that makes topics by itself takes a moment
+LEAVING = 2.0
+LARGEST = 256 * 1024  # bytes of messages for one partition in one request
 HEADERS = [("content-type", MEDIA_TYPE.encode())]
 OPTIONS = frozenset({"sasl", "idempotence", "cafile"})
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+# What aiokafka makes of a server that refuses a password in SCRAM's own words (RFC 5802, 7: `e=`) or does not know it.
+NO_LOGIN = (KeyError, ValueError, AssertionError)
 
 
 class KafkaAddressRefused(Exception):
@@ -90,76 +102,112 @@ def address(url: str) -> Address:
 
 
 @asynccontextmanager
-async def open_kafka(where: Address) -> AsyncIterator["KafkaPublisher"]:
-    """A producer that has found its broker.
+async def open_kafka(where: Address, patience: float = PATIENCE) -> AsyncIterator["KafkaPublisher"]:
+    """A producer that has found its broker and its topics, and waits *patience* seconds for a confirmation.
 
     Raises:
         BrokerUnavailable: nobody answers there.
-        BrokerRefused: the credentials or the topic are refused.
+        BrokerRefused: the certificate, the login, the producer id or the topics are refused.
     """
     producer = AIOKafkaProducer(
         bootstrap_servers=list(where.servers),
         client_id="kyc-relay",
         acks="all",
         enable_idempotence=where.idempotent,
-        linger_ms=LINGER_MS,
-        max_batch_size=256 * 1024,
+        max_batch_size=LARGEST,
         request_timeout_ms=int(PATIENCE * 1000),
         **security(where),
     )
     try:
-        async with asyncio.timeout(PATIENCE):
-            await producer.start()
-            for topic in TOPICS:
-                await producer.partitions_for(topic)
-        yield KafkaPublisher(producer)
-    except (AuthenticationFailedError, UnsupportedSaslMechanismError) as error:
-        raise BrokerRefused("Kafka refuses the user, the password or the SASL mechanism.") from error
-    except TopicAuthorizationFailedError as error:
-        raise BrokerRefused(f"Kafka does not let the user write to {TOPIC} or {INTERNAL_TOPIC}.") from error
-    except UnknownTopicOrPartitionError as error:
-        raise BrokerRefused(
-            f"Kafka has no topic {TOPIC} or {INTERNAL_TOPIC}: make both, with as many partitions as you like."
-        ) from error
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise await unreachable(where, error) from error
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await producer.start()
+        except (BrokerResponseError, IncompatibleBrokerVersion) as error:  # of all that is asked, one thing may end so
+            raise BrokerRefused(
+                f"Kafka gives no producer id ({type(error).__name__}): allow the user IdempotentWrite on the cluster,"
+                " or add idempotence=off to KYC_EVENT_BROKER_URL."
+            ) from error
+        except (KafkaError, OSError, TimeoutError, *NO_LOGIN) as error:
+            raise await unreachable(where, error) from error
+        await found(producer, TOPICS)
+        yield KafkaPublisher(producer, patience)
     finally:
         await _stop(producer)
 
 
+async def found(producer: AIOKafkaProducer, topics: Sequence[str]) -> None:
+    """Return when each of *topics* is there.
+
+    Raises:
+        BrokerRefused: there is no such topic, or the user may not use it.
+    """
+    for topic in topics:
+        try:
+            async with asyncio.timeout(FINDING):
+                await producer.partitions_for(topic)
+        except TopicAuthorizationFailedError as error:
+            raise BrokerRefused(f"Kafka does not let the user use {topic}.") from error
+        except (UnknownTopicOrPartitionError, TimeoutError) as error:
+            made = " and ".join(topics)
+            raise BrokerRefused(
+                f"Kafka has no topic {topic}: make {made}, with as many partitions as you like."
+            ) from error
+
+
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """Close, without waiting for what a broker that is gone will never confirm."""
-    try:
-        async with asyncio.timeout(2):
-            await producer.stop()
-    except (KafkaError, OSError, TimeoutError):
-        return
+    """Close, and send nothing more: what was not confirmed is told again by whoever comes next.
+
+    `AIOKafkaProducer.stop` first delivers what is left. When nobody takes it, that lasts for ever, and given up it
+    leaves behind a sender that goes on trying, beside the next producer. So this is `stop` without its first half.
+    """
+    producer._closed = True  # noqa: SLF001 - nothing public closes it so
+    for close in (producer._sender.close, producer.client.close):  # noqa: SLF001
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(LEAVING):
+                await close()
 
 
 async def unreachable(where: Address, error: Exception) -> BrokerRefused | BrokerUnavailable:
-    """Why nobody could be reached at *where*. The client only logs what is wrong with a certificate, so it is asked."""
-    if where.tls:
-        for server in where.servers:
-            if why := await _certificate_refused(where, server):
-                return BrokerRefused(
-                    f"The certificate of Kafka at {server} is refused ({why}): name the authority that signed it by"
-                    " cafile=/path in KYC_EVENT_BROKER_URL, and the host as the certificate does."
-                )
+    """Why nobody could be reached at *where*. A client of aiokafka only logs what a server refuses, so it is asked."""
+    for server in where.servers:
+        if why := await _refused(where, server):
+            return BrokerRefused(why)
     return BrokerUnavailable(f"Kafka cannot be reached ({type(error).__name__}).")
 
 
-async def _certificate_refused(where: Address, server: str) -> str | None:
-    """What is wrong with the certificate of *server*; None when nothing is, or nobody answers."""
-    host, _, port = server.rpartition(":")
+async def _refused(where: Address, server: str) -> str | None:
+    """What *server* refuses, or what is refused of it; None when nothing is, or nobody answers."""
+    why = None
     try:
         async with asyncio.timeout(HANDSHAKE):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=_trust(where))
-            writer.close()
-            await writer.wait_closed()
+            why = await _hung_up(where, server)
     except ssl.SSLCertVerificationError as error:
-        return error.verify_message
-    except (OSError, TimeoutError):
+        why = (
+            f"The certificate of Kafka at {server} is refused ({error.verify_message}): name the authority that signed"
+            " it by cafile=/path in KYC_EVENT_BROKER_URL, and the host as the certificate does."
+        )
+    except UnsupportedSaslMechanismError:
+        why = f"Kafka at {server} does not take {where.mechanism}: name what it takes by sasl= in KYC_EVENT_BROKER_URL."
+    except IllegalSaslStateError:
+        why = f"Kafka at {server} takes no login: leave it out of KYC_EVENT_BROKER_URL, or use the port that takes one."
+    except (SaslAuthenticationFailed, *NO_LOGIN):
+        why = f"Kafka at {server} refuses the user or the password in KYC_EVENT_BROKER_URL."
+    except (KafkaError, OSError, TimeoutError):
         return None
+    return why
+
+
+async def _hung_up(where: Address, server: str) -> str | None:
+    """Log in and ask something. Apache Kafka hangs up on whoever asks without a login."""
+    host, _, port = server.rpartition(":")
+    connection = await create_conn(host.strip("[]"), int(port), client_id="kyc", **security(where))
+    try:
+        await connection.send(MetadataRequest([]))
+    except KafkaConnectionError:
+        if where.user is None:
+            return f"Kafka at {server} hangs up on whoever has no login: it may want one in KYC_EVENT_BROKER_URL."
+    finally:
+        await connection.close()
     return None
 
 
@@ -196,26 +244,72 @@ def security(where: Address) -> Mapping[str, Any]:
 
 
 class KafkaPublisher:
-    """Keeps the promises of `publisher.Publisher`; the producer itself keeps the order of a partition at retries."""
+    """Keeps the promises of `publisher.Publisher`."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: AIOKafkaProducer, patience: float) -> None:
         self._producer = producer
+        self._patience = patience
+        self._partitioner = DefaultPartitioner()
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """All of them at once; they are confirmed when every in-sync replica has them."""
+        """All partitions at once, and within one a batch waits for the one before to be confirmed.
+
+        A batch arrives as a whole or not at all. With a second one behind it, one that is given up or refused would be
+        overtaken: a broker that knows nothing yet of a producer takes whatever comes first from it as its beginning.
+        """
+        parts: dict[tuple[str, int], list[Message]] = {}
         try:
-            async with asyncio.timeout(PATIENCE):
-                sent = [
-                    await self._producer.send(
-                        message.topic, message.body, key=str(message.key).encode(), headers=HEADERS
-                    )
-                    for message in messages
-                ]
-                await asyncio.gather(*sent)
+            async with asyncio.timeout(self._patience):
+                for message in messages:
+                    parts.setdefault((message.topic, await self._partition(message)), []).append(message)
+                ended = await asyncio.gather(
+                    *(self._in_order(*place, part) for place, part in parts.items()), return_exceptions=True
+                )
+                for failed in filter(None, ended):
+                    raise failed
         except TimeoutError as error:
-            raise BrokerUnavailable(f"Kafka has not confirmed everything within {PATIENCE:.0f} s.") from error
+            raise BrokerUnavailable(
+                f"Kafka has not confirmed everything within {self._patience:.0f} s{self._leaderless(parts)}."
+            ) from error
         except KafkaError as error:
             raise BrokerUnavailable(f"Kafka has not confirmed a message ({type(error).__name__}).") from error
+
+    def _leaderless(self, places: Collection[tuple[str, int]]) -> str:
+        """What to say of the places that nobody leads."""
+        known = self._producer.client.cluster
+        found = [
+            f"{topic}-{partition}"
+            for topic, partition in places
+            if partition not in (known.available_partitions_for_topic(topic) or ())
+        ]
+        return f", and nobody leads {', '.join(found)}" if found else ""
+
+    async def _partition(self, message: Message) -> int:
+        """As the producers of all libraries choose it by the key."""
+        partitions = sorted(await self._producer.partitions_for(message.topic))
+        chosen: int = self._partitioner(str(message.key).encode(), partitions, partitions)
+        return chosen
+
+    async def _in_order(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
+        while messages:
+            batch = self._producer.create_batch()
+            number = 0
+            for message in messages:
+                key = str(message.key).encode()
+                if batch.append(timestamp=None, key=key, value=message.body, headers=HEADERS) is None:
+                    break
+                number += 1
+            batch.close()
+            try:
+                await (await self._producer.send_batch(batch, topic, partition=partition))
+            except TopicAuthorizationFailedError as error:
+                raise BrokerRefused(f"Kafka does not let the user write to {topic}.") from error
+            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                raise BrokerRefused(
+                    f"Kafka does not take {batch.size()} bytes at once, from the event {messages[0].id} on:"
+                    f" give {topic} a larger max.message.bytes."
+                ) from error
+            messages = messages[number:]
 
     async def lost(self) -> None:
         """The producer reconnects by itself, so this never returns."""

@@ -16,14 +16,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
-    AuthenticationFailedError,
     CommitFailedError,
     GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
-    UnsupportedSaslMechanismError,
 )
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from crowdpay_contracts.commands import COMMANDS, PARKED, REPLIES
@@ -31,7 +29,7 @@ from pydantic_core import to_json
 
 from kyc_service.messaging import parking
 from kyc_service.messaging.intake import ADDRESS_REFUSED, DELIVERED_TOO_OFTEN, Clerk, Pace, lasting, parked
-from kyc_service.messaging.kafka import Address, security, unreachable
+from kyc_service.messaging.kafka import NO_LOGIN, Address, found, security, unreachable
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
 from kyc_service.messaging.parking import Report, Tally
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
@@ -80,23 +78,25 @@ class KafkaIntake:
         administrator = AIOKafkaAdminClient(**given)
         try:
             async with AsyncExitStack() as stack:
-                for client, stop in (
-                    (producer, producer.stop),
-                    (administrator, administrator.close),
-                    (consumer, consumer.stop),
-                ):
+                for stop in (producer.stop, administrator.close, consumer.stop):
                     stack.push_async_callback(_stopped, stop)
-                    async with asyncio.timeout(PATIENCE):
-                        await client.start()
+                for start in (producer.start, administrator.start, consumer.start):
+                    await self._begun(start)
+                await found(producer, (COMMANDS, PARKED))
                 deliveries = Deliveries(consumer, administrator)
                 tally = Tally(self.name, partial(_unread, consumer, producer, administrator), self._report)
                 async with tally.kept():
                     await _Session(consumer, producer, deliveries, tally, self._clerk, self._pace, self._stopping).run()
-        except (AuthenticationFailedError, UnsupportedSaslMechanismError) as error:
-            raise BrokerRefused("Kafka refuses the user, the password or the SASL mechanism.") from error
         except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
             raise BrokerRefused(f"Kafka does not let the user read {COMMANDS} in the group {GROUP}.") from error
         except (KafkaError, OSError, TimeoutError) as error:
+            raise await unreachable(self._where, error) from error
+
+    async def _begun(self, start: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await start()
+        except NO_LOGIN as error:
             raise await unreachable(self._where, error) from error
 
 

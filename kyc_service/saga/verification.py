@@ -79,7 +79,7 @@ class Undo:
 
 @record
 class ForgetSelfie:
-    """Erase a selfie: the decision that it was for has been taken."""
+    """Erase a selfie, unless another application still needs it: the decision that it was for has been taken."""
 
     file_id: UUID
 

@@ -18,6 +18,7 @@ from kyc_service.application.ports import (
     AnsweredBefore,
     Cause,
     Change,
+    DocumentTaken,
     Drafted,
     KeyExists,
     LeaseLost,
@@ -34,6 +35,7 @@ REFUSALS: Mapping[str | None, type[Exception]] = {
     "KY002": LeaseLost,
     "KY004": AnsweredBefore,
     "KY005": KeyExists,
+    "KY007": DocumentTaken,
     errors.UniqueViolation.sqlstate: VersionConflict,
     errors.DeadlockDetected.sqlstate: VersionConflict,
 }

@@ -23,12 +23,15 @@ ANSWERED = """
 GET = """
     select id, client, media_type, size, path, sealed, created_at, class from files where tenant = %s and id = %s
 """
-# The row moves with the key that opened it, or stays with it.
+# The row moves with the key that opened it, or stays with it; it is locked before the key, as by whoever gives it up.
 MOVE = """
-    with destroyed as (
+    with locked as (
+      select from files where tenant = %(tenant)s and id = %(id)s and path = %(left)s for update
+    ),
+    destroyed as (
       update keys set wrapped = null, destroyed_at = %(at)s, destroy_reason = %(reason)s
       where tenant = %(tenant)s and subject = %(id)s and class = %(former)s and wrapped is not null
-        and exists (select from files where tenant = %(tenant)s and id = %(id)s and path = %(left)s)
+        and exists (select from locked)
       returning id
     )
     update files set path = %(path)s, sealed = %(sealed)s, class = %(class)s
@@ -41,6 +44,14 @@ REMEMBERED = """
 """
 FORGET_FACES = "delete from face_descriptions where tenant = %s and application = %s"
 RELEASE = "delete from file_claims where tenant = %s and application = %s"
+# Whoever claims the file at this moment is seen, or waits until it is erased: a claim locks the row as well.
+LOCK = "select from files where tenant = %s and id = %s for update"
+GIVE_UP = "delete from file_claims where tenant = %s and file = %s and application = %s"
+DESTROY = """
+    update keys set wrapped = null, destroyed_at = %(at)s, destroy_reason = %(reason)s
+    where tenant = %(tenant)s and subject = %(id)s and wrapped is not null
+"""
+CLAIMED = "select from file_claims where tenant = %s and file = %s limit 1"
 FORGET = "delete from document_marks where tenant = %s and application = %s"
 
 
@@ -113,3 +124,13 @@ class FileRows:
             await connection.execute(FORGET, (tenant, application))
             await connection.execute(FORGET_FACES, (tenant, application))
             return (await connection.execute(RELEASE, (tenant, application))).rowcount
+
+    async def give_up(self, tenant: str, file_id: UUID, application: UUID, *, at: datetime, reason: str) -> bool:
+        """Give up one claim, and destroy the file's keys in the same commit when nobody else has one."""
+        async with self._database.of(tenant) as connection, connection.transaction():
+            await connection.execute(LOCK, (tenant, file_id))
+            await connection.execute(GIVE_UP, (tenant, file_id, application))
+            if (await connection.execute(CLAIMED, (tenant, file_id))).rowcount:
+                return False
+            await connection.execute(DESTROY, {"tenant": tenant, "id": file_id, "at": at, "reason": reason})
+            return True

@@ -121,6 +121,28 @@ def test_a_live_tenant_must_upload_a_document_before_it_is_announced(
     assert api.post(APPLICATIONS, json=form(documents=[document]), headers=live).status_code == 201
 
 
+def test_the_file_of_one_person_is_refused_to_another_and_not_to_the_same(
+    api: TestClient, form: Form, picture: bytes
+) -> None:
+    file = api.post("/v1/kyc/files", content=picture, headers={"Content-Type": "image/jpeg"}).json()
+    documents = [{"doc_type": "PASSPORT", "file_id": file["id"], "issued_country": "US"}]
+    first, keyed = form(documents=documents), {"Idempotency-Key": "k-1"}
+    assert api.post(APPLICATIONS, json=first, headers=keyed).status_code == 201
+    again = api.post(APPLICATIONS, json=first, headers=keyed)
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")
+    assert api.post(APPLICATIONS, json=first).status_code == 201
+
+    other = {"Idempotency-Key": "k-2"}
+    refused = api.post(APPLICATIONS, json=form(documents=documents), headers=other)
+    assert (refused.status_code, refused.json()["code"]) == (409, "document_taken")
+    assert len(api.get(APPLICATIONS).json()["data"]) == 2
+    mended = api.post(APPLICATIONS, json=form(documents=[]), headers=other)
+    assert mended.status_code == 201
+    kind = {"Content-Type": "application/merge-patch+json"}
+    patched = api.patch(mended.headers["location"], json={"documents": documents}, headers=kind)
+    assert (patched.status_code, patched.json()["code"]) == (409, "document_taken")
+
+
 # ── the same request again ────────────────────────────────────────────────────────
 
 

@@ -13,6 +13,8 @@ from crowdpay_contracts.examples import AMEND, SUBMIT
 from kyc_service.api import answers
 from kyc_service.api.mailbox import Mailbox
 from kyc_service.api.routes import LARGEST_BODY
+from kyc_service.application.desk import Caller
+from kyc_service.application.files import FileView
 from kyc_service.bootstrap import App, build
 from kyc_service.messaging.letters import Answer, Fate, Letter
 from kyc_service.settings import Settings
@@ -165,6 +167,23 @@ async def test_a_live_tenant_is_refused_once_and_for_all_what_http_refuses(send:
     assert row
     assert "alice" not in row[0]
     assert "/shop" not in row[0]
+
+
+async def test_the_file_of_another_person_is_refused_once_and_for_all(
+    app: App, send: Send, form: Form, picture: bytes
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield picture
+
+    caller = Caller(tenant="sandbox", client="shop", actor="anna", request="r-1")
+    file = await app.cabinet.upload(caller, "image/jpeg", chunks())
+    assert isinstance(file, FileView)
+    documents = [{"doc_type": "PASSPORT", "file_id": str(file.id), "issued_country": "NL"}]
+    assert (await send(submission(form(documents=documents)))).fate is Fate.DONE
+    command = submission(form(documents=documents), "2")
+    first, again = await send(command), await send(command)
+    assert (first.fate, first.reason, first.status) == (Fate.REFUSED, "document_taken", 409)
+    assert (again.body, again.headers) == (first.body, {"idempotent-replayed": "true"})
 
 
 async def test_what_is_wrong_is_pointed_out_within_the_envelope(send: Send, form: Form) -> None:

@@ -78,11 +78,13 @@ async def content(cabinet: Cabinet, file_id: UUID) -> bytes:
     return b"".join([chunk async for chunk in cabinet.read("sandbox", file_id)])
 
 
-async def settled(app: App, caller: Caller, files: dict[str, UUID]) -> tuple[Status, Awaiting | None, tuple[str, ...]]:
+async def settled(
+    app: App, caller: Caller, files: dict[str, UUID], applicant: UUID | None = None
+) -> tuple[Status, Awaiting | None, tuple[str, ...]]:
     """What an application with these *files* comes to, every order of it done."""
     documents = tuple(Announced(doc_type=one, file_id=file_id, issued_country="NL") for one, file_id in files.items())
     person: dict[str, object] = {"given_names": "Anna", "family_name": "Smit"}
-    asked = Submission(user_id=uuid4(), email="a@example.com", documents=documents, applicant=person)
+    asked = Submission(user_id=applicant or uuid4(), email="a@example.com", documents=documents, applicant=person)
     view = await app.desk.submit(caller, asked)
     assert isinstance(view, View)
     work = asyncio.create_task(app.worker.run())
@@ -135,9 +137,9 @@ async def test_a_selfie_that_is_kept_stays_biometric_data(settings: Settings, ca
 
 
 async def test_who_applies_again_with_an_erased_selfie_is_asked_for_another(app: App, caller: Caller) -> None:
-    selfie = await uploaded(app, caller, SELFIE)
-    await settled(app, caller, {SELFIE: selfie})
-    again = await settled(app, caller, {SELFIE: selfie})
+    selfie, applicant = await uploaded(app, caller, SELFIE), uuid4()
+    await settled(app, caller, {SELFIE: selfie}, applicant)
+    again = await settled(app, caller, {SELFIE: selfie}, applicant)
     assert again == (Status.IN_PROGRESS, Awaiting.RESUBMISSION, ("FILE_ERASED",))
 
 

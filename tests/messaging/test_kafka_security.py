@@ -1,23 +1,18 @@
 """Kafka behind TLS: events and commands pass it, and whoever cannot be believed is refused in one clear sentence."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from authority import Authority
 from bus import Journal, Proxy, eventually, relaying, unreported
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from crowdpay_contracts import COMMANDS, PARKED, parse_event
 from crowdpay_contracts.envelope import TOPIC
 from crowdpay_contracts.internal import INTERNAL_TOPIC
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from nodes import free_port, kafka_mesh
 
 from kyc_service.messaging.intake import Pace
@@ -26,37 +21,6 @@ from kyc_service.messaging.kafka_intake import KafkaIntake
 from kyc_service.messaging.letters import Answer, Fate, Letter
 from kyc_service.messaging.publisher import BrokerRefused
 from kyc_service.settings import RelayMode
-
-
-class Authority:
-    """Who signs for `localhost`, and for nobody else: a certificate of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-        now = datetime.now(UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        self.file = folder / "authority.pem"
-        self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        secret = folder / "key.pem"
-        secret.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.load_cert_chain(self.file, secret)
 
 
 class Cluster:

@@ -1,7 +1,7 @@
 """The migrations lead up, down, and up again to the same tables."""
 
 from collections.abc import Iterator
-from importlib.resources import files
+from importlib.resources import files as resources
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,7 +44,7 @@ def shape(target: str) -> list[tuple[object, ...]]:
 
 
 def scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(files("kyc_service.store") / "migrations"))
+    return ScriptDirectory(str(resources("kyc_service.store") / "migrations"))
 
 
 def test_up_down_and_up_again_is_the_same(empty: str) -> None:
@@ -86,3 +86,28 @@ def test_what_is_up_to_date_is_left_alone(dsn: str) -> None:
 def test_a_database_that_does_not_answer_is_said_as_everywhere_else() -> None:
     with pytest.raises(psycopg.OperationalError):
         migrate("postgresql://nobody@127.0.0.1:1/nowhere")
+
+
+def test_a_file_that_was_claimed_before_files_had_persons_is_the_first_ones(empty: str) -> None:
+    migrate(empty)
+    downgrade(empty, "0015_parked")
+    persons, applications, files = (sorted(uuid4() for _ in range(3)) for _ in range(3))
+    with psycopg.connect(empty) as connection:
+        for number, (person, application, file) in enumerate(zip(persons, applications, files, strict=True)):
+            connection.execute(
+                "insert into applications (tenant, id, version, status, user_id, created_at, updated_at, state, hash)"
+                " values ('t', %s, 1, 'PENDING', %s, now() + %s * interval '1 day', now(), '{}', '')",
+                (application, person, number),
+            )
+            connection.execute(
+                "insert into files (tenant, id, client, media_type, size, path, sealed, created_at, class)"
+                " values ('t', %s, 'c', 'image/jpeg', 1, '', '', now(), 'document')",
+                (file,),
+            )
+        for file, application in [(0, 1), (0, 0), (1, 2)]:
+            values = (files[file], applications[application])
+            connection.execute("insert into file_claims (tenant, file, application) values ('t', %s, %s)", values)
+    migrate(empty)
+    with psycopg.connect(empty) as connection:
+        found = connection.execute("select person from files order by id").fetchall()
+    assert found == [(persons[0],), (persons[2],), (None,)]

@@ -1,0 +1,20 @@
+"""Every claimed file is a person's."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0016_holders"
+down_revision = "0015_parked"
+branch_labels = None
+depends_on = None
+
+SQL = Path(__file__).parent
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql((SQL / f"{revision}.up.sql").read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def downgrade() -> None:
+    op.get_bind().exec_driver_sql((SQL / f"{revision}.down.sql").read_text(encoding="utf-8").replace("%", "%%"))
