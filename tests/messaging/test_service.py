@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from bus import Consumer
+from bus import Consumer, conforms
 from crowdpay_contracts.envelope import parse_event
 from nodes import RabbitNode
 from starlette.testclient import TestClient
@@ -96,6 +96,7 @@ def test_no_personal_data_reaches_the_bus(served: TestClient, rabbit: RabbitNode
     assert {"KYC_VERIFIED", "KYC_REJECTED", "KYC_ROLLBACK"} <= set(ended.values())
     assert len(found) == 2 * len(WALKS)
     for method, properties, body in found:
+        conforms(method.routing_key, body)
         everything = json.dumps([method.routing_key, method.exchange, repr(properties), body.decode()]).lower()
         for canary in CANARIES:
             assert canary.lower() not in everything
