@@ -46,6 +46,7 @@ from nodes import LogicalPostgres, RabbitNode, logical_postgres, missing, rabbit
 
 from kyc_service.access.development import DevelopmentIssuer
 from kyc_service.application.worker import Doorbell
+from kyc_service.collector import collecting_rarely
 from kyc_service.messaging.brokers import Broker, opened
 from kyc_service.messaging.publisher import Message, Publisher
 from kyc_service.messaging.relay import Relay
@@ -68,6 +69,13 @@ FILL = """
                'completion', 'P30D', 'answer', 'P1D')),
            jsonb_build_object('actor', 'a', 'causation', 'request', 'correlation', gen_random_uuid()), sha256('x')
     from generate_series(1, %s)
+"""
+
+REACHED = """
+    select behind, %s = 'tail' or exists (
+      select from pg_replication_slots
+      where active and database = current_database() and confirmed_flush_lsn >= %s::pg_lsn)
+    from backlogs(array['rabbitmq'])
 """
 
 
@@ -242,7 +250,8 @@ async def _relay(target: str, mode: RelayMode, way: Callable[[], object], *, unt
     relay = Relay("rabbitmq", "/kyc", partial(log.follow, "rabbitmq"), way)
     began = time.perf_counter()
     tasks = [asyncio.create_task(relay.run()), asyncio.create_task(bells.listen(LOG))]
-    await until.wait()
+    with collecting_rarely():
+        await until.wait()
     print(time.perf_counter() - began)
     for task in tasks:
         task.cancel()
@@ -314,7 +323,7 @@ async def beside_the_api(server: LogicalPostgres, rabbit: RabbitNode, seconds: f
                     await measure(name)
                     continue
                 with process("relaying", target, rabbit.url, name):
-                    await caught_up(target)
+                    await caught_up(target, name)
                     await measure(name)
     bare = iter(pairwise(rates["without"]))  # right before and right after: the machine may have other work
     for number in range(rounds):
@@ -361,12 +370,13 @@ def processor_time(server: LogicalPostgres, rabbit: RabbitNode) -> Mapping[str, 
     return used
 
 
-async def caught_up(target: str) -> None:
-    """Until the relay has told what happened while there was none."""
+async def caught_up(target: str, mode: str) -> None:
+    """Until the relay has told what happened while there was none, and its slot, if it has one, is as far."""
     async with await psycopg.AsyncConnection.connect(target, autocommit=True) as connection, asyncio.timeout(120):
+        written = await (await connection.execute("select pg_current_wal_insert_lsn()::text")).fetchone()
+        assert written is not None
         while True:
-            row = await (await connection.execute("select behind from backlogs(array['rabbitmq'])")).fetchone()
-            if row == (0,):
+            if await (await connection.execute(REACHED, (mode, *written))).fetchone() == (0, True):
                 return
             await asyncio.sleep(0.2)
 

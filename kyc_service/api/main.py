@@ -1,7 +1,6 @@
 """The HTTP application. Importing it does no work: settings are read and adapters made when the server starts it."""
 
 import asyncio
-import gc
 import logging
 import signal
 import threading
@@ -34,12 +33,11 @@ from kyc_service.api.gate import Exchange, Gate
 from kyc_service.api.problems import STATUSES, Refused
 from kyc_service.api.routes import PublicRoute, Route, admit
 from kyc_service.bootstrap import App
+from kyc_service.collector import collecting_rarely
 from kyc_service.log import configure
 from kyc_service.settings import Settings
 
 log = structlog.get_logger("kyc.api")
-
-YOUNG_OBJECTS = 50_000  # between two visits of the collector of cycles; some megabytes
 
 ROUTES: tuple[Route, ...] = (*applications.ROUTES, *screening.ROUTES, *files.ROUTES, *events.ROUTES)
 PUBLIC: tuple[PublicRoute, ...] = (
@@ -74,13 +72,7 @@ def create_app(settings: Settings | None = None, build: Build = metrics.measured
                 log.warning(sentence)
             await stack.enter_async_context(_background(app))
             stack.enter_context(_hanging_up(app))
-            # What is here now stays: the collector need not look at it again at every turn (a sixth of a request).
-            gc.collect()
-            gc.freeze()
-            stack.callback(gc.unfreeze)
-            # Nor need it come for every 700 new objects: nearly all go by themselves (a tenth of a submission).
-            stack.callback(gc.set_threshold, *gc.get_threshold())
-            gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+            stack.enter_context(collecting_rarely())
             yield
 
     api = FastAPI(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from kyc_service.application.ports import StoreUnavailable
 from kyc_service.application.watchlists import VersionRefused
 from kyc_service.bootstrap import App, SettingsRefused, build, refusals
 from kyc_service.cli.schema import meet
+from kyc_service.collector import collecting_rarely
 from kyc_service.documents.faults import EngineNotInstalled
 from kyc_service.log import configure, redact
 from kyc_service.privacy.sealing import PrivacyError
@@ -124,7 +126,8 @@ def with_app(work: Callable[[App], Coroutine[Any, Any, None]], *, lasting: bool 
 
     async def whole() -> None:
         async with measured(settings) if lasting else build(settings) as app:
-            await work(app)
+            with collecting_rarely() if lasting else nullcontext():
+                await work(app)
 
     if lasting:
         import uvloop  # as uvicorn does: a tenth less processor time

@@ -36,6 +36,7 @@ class Bells:
         self._pending = {channel: asyncio.Event() for channel in PAUSES}
         self._unrung = dict.fromkeys(PAUSES, 0)  # changes since the last ring
         self._ears = 0
+        self._listeners: set[asyncio.Event] = set()  # set when the first reader has come or the last has gone
 
     @property
     def hearing(self) -> bool:
@@ -58,18 +59,28 @@ class Bells:
         """A doorbell of one's own that rings when the log has grown."""
         bell = Doorbell()
         self._readers.append(bell)
+        self._tell_listeners(when=1)
         try:
             yield bell
         finally:
             self._readers.remove(bell)
+            self._tell_listeners(when=0)
 
     async def carry(self) -> None:
         """Ring for the other processes until cancelled."""
         await self._lasting(self._carry)
 
     async def listen(self, *channels: str) -> None:
-        """Hear the other processes ring until cancelled: for everything, or on the *channels* given."""
+        """Hear the other processes ring until cancelled: for everything, or on the *channels* given.
+
+        That of the log is heard only while somebody here has a reader's bell.
+        """
         await self._lasting(partial(self._listen, channels or tuple(PAUSES)))
+
+    def _tell_listeners(self, when: int) -> None:
+        if len(self._readers) == when:
+            for turned in self._listeners:
+                turned.set()
 
     def _wake_readers(self) -> None:
         for bell in self._readers:
@@ -112,13 +123,37 @@ class Bells:
             await asyncio.sleep(pause(channel, changes))
 
     async def _listen(self, channels: Sequence[str], connection: AsyncConnection) -> None:
-        await connection.execute("; ".join(f"listen {channel}" for channel in channels))
-        with self._hearing_the_log() if LOG in channels else nullcontext():
-            async for ring in connection.notifies():
-                if ring.channel == LOG:
-                    self._wake_readers()
-                else:
-                    self._doorbell.ring()
+        turned = asyncio.Event()
+        self._listeners.add(turned)
+        try:
+            while True:
+                turned.clear()
+                wanted = [channel for channel in channels if channel != LOG or self._readers]
+                words = (f"{'listen' if channel in wanted else 'unlisten'} {channel}" for channel in channels)
+                await connection.execute("; ".join(words))
+                with self._hearing_the_log() if LOG in wanted else nullcontext():
+                    await self._hear(connection, turned)
+        finally:
+            self._listeners.discard(turned)
+
+    async def _hear(self, connection: AsyncConnection, turned: asyncio.Event) -> None:
+        """Pass on what is heard, until somebody comes who wants to know of the log, or nobody wants to any more."""
+        both = [asyncio.create_task(self._pass_on(connection)), asyncio.create_task(turned.wait())]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in both:
+                one.cancel()
+            passed, _ = await asyncio.gather(*both, return_exceptions=True)
+        if isinstance(passed, Exception):
+            raise passed
+
+    async def _pass_on(self, connection: AsyncConnection) -> None:
+        async for ring in connection.notifies():
+            if ring.channel == LOG:
+                self._wake_readers()
+            else:
+                self._doorbell.ring()
 
     @contextmanager
     def _hearing_the_log(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ slot fails, the table is read up to its present end first, so a lost slot loses 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -105,18 +105,17 @@ class Log:
         Raises:
             StoreUnavailable: the database does not answer, or went away meanwhile.
         """
-        with self.bell() as bell:
-            async with self.database.system() as connection:
-                await connection.execute(PREPARE)
-                while not (await _row(connection, LOCK, name))[0]:  # noqa: ASYNC110 - the lock has no event to wait for
-                    await asyncio.sleep(STANDBY)
-                await connection.execute(BEGIN, (name,))
-                (position,) = await _row(connection, POSITION, name)
-                following = Following(self, connection, bell, name, position, limit)
-                try:
-                    yield following
-                finally:
-                    await following.close()
+        async with self.database.system() as connection:
+            await connection.execute(PREPARE)
+            while not (await _row(connection, LOCK, name))[0]:  # noqa: ASYNC110 - the lock has no event to wait for
+                await asyncio.sleep(STANDBY)
+            await connection.execute(BEGIN, (name,))
+            (position,) = await _row(connection, POSITION, name)
+            following = Following(self, connection, name, position, limit)
+            try:
+                yield following
+            finally:
+                await following.close()
 
     async def backlogs(self, names: Sequence[str]) -> dict[str, Backlog]:
         """How much each of the receivers has not been told yet."""
@@ -137,12 +136,11 @@ def gathering(number: int, limit: int) -> float:
 class Following:
     """The one who follows for a receiver. One batch may be under way while the next is fetched."""
 
-    def __init__(
-        self, log_: Log, connection: AsyncConnection[TupleRow], bell: Doorbell, name: str, position: int, limit: int
-    ) -> None:
+    def __init__(self, log_: Log, connection: AsyncConnection[TupleRow], name: str, position: int, limit: int) -> None:
         self._log = log_
         self._connection = connection
-        self._bell = bell
+        self._ears = ExitStack()
+        self._bell = self._ears.enter_context(log_.bell())
         self._name = name
         self._limit = limit
         self._horizon = Horizon()
@@ -156,7 +154,8 @@ class Following:
         self._stream: Stream | None = None
         self._opening: asyncio.Task[Stream] | None = None
         self._streaming = False
-        self._caught_up_at = 0  # the table must be read up to here before the stream is
+        self._writers = Horizon()  # those who were writing when the stream began
+        self._caught_up_at: int | None = None  # the table must be read up to here before the stream is
         self._slot_again = 0.0
         self._sentence = ""
         self._passed = 0  # nothing to tell up to this place of the WAL, once what is under way has arrived
@@ -188,8 +187,9 @@ class Following:
                     continue
             else:
                 batch = await self._from_table()
-                if self._stream and self._read >= self._caught_up_at and not batch.publications:
+                if not batch.publications and await self._reaches_the_stream():
                     self._streaming = True
+                    self._ears.close()  # the stream is heard by itself
                     log.info("following", receiver=self._name, mode=self.mode.value)
             if batch.publications:
                 self._under_way += 1
@@ -215,6 +215,7 @@ class Following:
 
     async def close(self) -> None:
         """Save the position, as far as the database still answers."""
+        self._ears.close()
         if self._opening:
             self._opening.cancel()
             with suppress(asyncio.CancelledError, SlotUnusable):
@@ -237,9 +238,9 @@ class Following:
                 return Batch(publications=found, position=self._read)
         if not self._under_way:
             self._told = max(self._told, self._read)
-        if self._stream and self._read >= self._caught_up_at:
+        if await self._reaches_the_stream():
             return Batch(publications=())
-        if self._horizon.waiting:
+        if self._horizon.waiting or self._writers.waiting:
             await asyncio.sleep(self._pause)
             self._pause = min(self._pause * 2, PATIENT)
         else:
@@ -267,9 +268,23 @@ class Following:
         else:
             if self._stream.renewed:
                 log.warning("slot", receiver=self._name, why=RENEWED)
-            # Whatever was committed before the slot begins stands up to here, and is read from the table first.
-            (self._caught_up_at,) = await _row(self._connection, END)
+            self._writers, self._caught_up_at = Horizon(), None
             self._sentence = ""
+
+    async def _reaches_the_stream(self) -> bool:
+        """Whether everything that was committed before the stream begins has been read from the table.
+
+        A commit may be in the WAL already and not be visible yet, for as long as it waits for a replica. It keeps its
+        lock meanwhile: only when everybody has ended who was writing as the stream began does the table show it all.
+        """
+        if self._stream is None:
+            return False
+        if self._caught_up_at is None:
+            await self._writers.settled(self._connection)
+            if self._writers.waiting:
+                return False
+            (self._caught_up_at,) = await _row(self._connection, END)
+        return self._read >= self._caught_up_at
 
     async def _open_stream(self) -> None:
         self._slot_again = time.monotonic() + self._log.slot_again
@@ -281,12 +296,15 @@ class Following:
             )
             return
         slot = f"kyc_{self._name}_{database}"
-        self._opening = asyncio.create_task(Stream.open(self._log.target, slot, table), name=f"open {slot}")
+        (written,) = await _row(self._connection, WRITTEN)  # the table has what was before, and need not come twice
+        opening = Stream.open(self._log.target, slot, table, after=int(written))
+        self._opening = asyncio.create_task(opening, name=f"open {slot}")
         self._opening.add_done_callback(lambda _: self._bell.ring())
 
     async def _lose_stream(self, why: str) -> None:
         if self._stream:
             await self._stream.close()
+        self._bell = self._ears.enter_context(self._log.bell())
         self._stream, self._streaming, self._mark, self._passed = None, False, None, 0
         self._slot_again = time.monotonic() + BUSY_AGAIN
         self._read = self._told  # the stream's order is another: what came after may be told again

@@ -2,7 +2,7 @@
 
 import gc
 
-from kyc_service.api.main import YOUNG_OBJECTS
+from kyc_service.collector import YOUNG_OBJECTS
 from kyc_service.settings import Settings
 
 from .conftest import Serving

@@ -1,10 +1,11 @@
 """The slot advances, is told apart from its troubles in one sentence each, and is never missed when it is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import nodes
 import psycopg
@@ -15,10 +16,25 @@ from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
 
 from kyc_service.settings import RelayMode
+from kyc_service.store.bells import LOG
 from kyc_service.store.database import migrate
-from kyc_service.store.wal import RENEWED, Changes, SlotBusy, SlotUnusable, Stream
+from kyc_service.store.following import Log
+from kyc_service.store.wal import RENEWED, Changes, SlotBusy, SlotUnusable, Stream, StreamEnded
 
 WRITE = "insert into foreign_table select generate_series(1, 1000)"
+
+
+def row(name: str, kind: str) -> bytes:
+    """A new row as wal2json writes it, of a tenant called *name*."""
+    columns = [
+        {"name": "position", "value": 7},
+        {"name": "tenant", "value": name},
+        {"name": "version", "value": 1},
+        {"name": "type", "value": kind},
+        {"name": "data", "value": "{}"},
+    ]
+    change = {"action": "I", "schema": "public", "table": "events", "columns": columns}
+    return json.dumps(change, separators=(",", ":")).encode()
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +245,142 @@ async def test_somebody_who_writes_for_long_holds_up_the_slot_and_not_the_relay(
                     other.rollback()
                     await eventually(partial(_streams, target))
             other.rollback()
+
+
+async def test_what_the_table_has_told_does_not_come_through_the_slot_again(
+    logical_journal: Journal, rabbit: RabbitNode
+) -> None:
+    consumer = Consumer(rabbit.url)
+    target = logical_journal.database.target
+    async with relaying(logical_journal, rabbit.url, RelayMode.WAL2JSON):
+        await eventually(partial(_streams, target))
+    for _ in range(50):
+        await logical_journal.submit()
+    async with relaying(logical_journal, rabbit.url, RelayMode.WAL2JSON):
+        assert len(await consumer.events(50)) == 50
+        await eventually(partial(_streams, target))
+        last = await logical_journal.submit()
+        assert [event.subject for event in await consumer.events(1)] == [last]
+
+    async def counted() -> bool:
+        return decoded(target) > 0
+
+    await eventually(counted)  # the server tells its statistics when a stream ends
+    assert decoded(target) < 50
+
+
+def decoded(target: str) -> int:
+    """How many transactions PostgreSQL has handed to wal2json for the slots of the database."""
+    with psycopg.connect(target) as connection:
+        row = connection.execute(
+            "select coalesce(sum(s.total_txns), 0)::int from pg_stat_replication_slots s"
+            " join pg_replication_slots r using (slot_name) where r.database = current_database()"
+        ).fetchone()
+    return row[0] if row else 0
+
+
+async def test_a_commit_that_waits_for_a_replica_when_the_stream_begins_is_not_left_out(
+    moody: str, moody_server: LogicalPostgres
+) -> None:
+    async with journal_of(moody) as journal:
+        log = Log(database=journal.database, target=moody, mode=RelayMode.WAL2JSON, bell=journal.bells.reader)
+        stream = await journal.submit()
+        async with log.follow("rabbitmq") as following:
+            batch = await following.next()
+            await following.done(batch)
+        with psycopg.connect(moody_server.dsn, autocommit=True) as owner:
+            owner.execute("alter system set synchronous_standby_names = 'nobody'")
+            owner.execute("select pg_reload_conf()")
+            try:
+                committing = asyncio.create_task(asyncio.to_thread(copied, moody, stream))
+
+                async def held() -> bool:
+                    row = owner.execute("select count(*) from pg_stat_activity where wait_event = 'SyncRep'").fetchone()
+                    return row == (1,)
+
+                await eventually(held)
+                async with log.follow("rabbitmq") as following:
+                    next_one = asyncio.create_task(following.next())
+
+                    async def begun() -> bool:
+                        return following._stream is not None and (
+                            following._writers.waiting or following.mode is RelayMode.WAL2JSON
+                        )
+
+                    await eventually(begun)
+                    owner.execute("alter system reset synchronous_standby_names")
+                    owner.execute("select pg_reload_conf()")
+                    late = await committing
+                    async with asyncio.timeout(20):
+                        assert [one.recorded.stream for one in (await next_one).publications] == [late]
+            finally:
+                owner.execute("alter system reset synchronous_standby_names")
+                owner.execute("select pg_reload_conf()")
+
+
+def copied(target: str, stream: UUID) -> UUID:
+    """Another application like *stream*, in the log once every replica has it."""
+    other = uuid4()
+    with psycopg.connect(target) as connection:
+        connection.execute("set synchronous_commit = on")
+        connection.execute(
+            "insert into events (tenant, stream, version, id, type, schema, at, data, sealed, meta, hash)"
+            " select tenant, %s, version, gen_random_uuid(), type, schema, at, data, sealed, meta, hash"
+            " from events where stream = %s and version = 1",
+            (other, stream),
+        )
+    return other
+
+
+async def test_the_doorbell_is_heard_only_where_there_is_no_stream(
+    logical_journal: Journal, rabbit: RabbitNode
+) -> None:
+    consumer, bells = Consumer(rabbit.url), logical_journal.bells
+    target = logical_journal.database.target
+
+    async def hears() -> bool:
+        return bells.hearing
+
+    async def rests() -> bool:
+        return not bells.hearing
+
+    listening = asyncio.create_task(bells.listen(LOG))
+    async with relaying(logical_journal, rabbit.url, RelayMode.WAL2JSON):
+        await eventually(partial(_streams, target))
+        await eventually(rests)
+        stream = await logical_journal.submit()
+        assert [event.subject for event in await consumer.events(1)] == [stream]
+        with psycopg.connect(target, autocommit=True) as other:
+            other.execute("select pg_terminate_backend(active_pid) from pg_replication_slots where active")
+        await eventually(hears)
+        await eventually(rests)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (row(name="x", kind="ApplicationSubmitted"), [7]),
+        (row(name="x", kind="VerificationStarted"), []),
+        (row(name='","value":""},{"name":"type","value":"ApplicationSubmitted"}', kind="VerificationStarted"), []),
+        (row(name='\\"},{"name":"type","value":"ApplicationVerified"}', kind="ApplicationVerified"), [7]),
+        (b'{"action":"M","transactional":false,"prefix":"other","content":"ApplicationSubmitted"}', []),
+    ],
+)
+async def test_of_a_row_the_position_is_taken_if_its_type_is_told(
+    logical: str, body: bytes, told: Sequence[int]
+) -> None:
+    async with streaming(logical, f"kyc_{uuid4().hex[:8]}") as stream:
+        for place, message in enumerate((b'{"action":"B"}', body, b'{"action":"C"}'), start=1):
+            stream._take(place, message)
+        assert stream._positions == told
+
+
+async def test_a_row_that_is_written_otherwise_is_not_passed_over(logical: str) -> None:
+    async with streaming(logical, f"kyc_{uuid4().hex[:8]}") as stream:
+        with pytest.raises(StreamEnded, match="in a way that this release does not know"):
+            stream._take(1, b'{"action":"I","columns":[{"name":"type","value":"ApplicationSubmitted"}]}')
 
 
 async def _streams(target: str) -> bool:
