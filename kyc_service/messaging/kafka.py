@@ -132,7 +132,7 @@ async def open_kafka(where: Address, patience: float = PATIENCE) -> AsyncIterato
         await found(producer, TOPICS)
         yield KafkaPublisher(producer, patience)
     finally:
-        await _stop(producer)
+        await stopped(producer)
 
 
 async def found(producer: AIOKafkaProducer, topics: Sequence[str]) -> None:
@@ -154,7 +154,7 @@ async def found(producer: AIOKafkaProducer, topics: Sequence[str]) -> None:
             ) from error
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def stopped(producer: AIOKafkaProducer) -> None:
     """Close, and send nothing more: what was not confirmed is told again by whoever comes next.
 
     `AIOKafkaProducer.stop` first delivers what is left. When nobody takes it, that lasts for ever, and given up it

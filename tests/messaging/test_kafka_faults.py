@@ -11,7 +11,7 @@ from bus import Journal, eventually, per_application, relaying
 from confluent_kafka import Consumer, TopicPartition
 from crowdpay_contracts.envelope import TOPIC, KycEvent, parse_event
 from crowdpay_contracts.internal import INTERNAL_TOPIC
-from mock_cluster import PRODUCE, MockCluster, mock_cluster
+from mock_cluster import INIT_PRODUCER, PRODUCE, MockCluster, mock_cluster
 from nodes import RabbitNode, kafka_mesh
 from structlog.testing import capture_logs
 
@@ -22,7 +22,6 @@ from kyc_service.settings import RelayMode
 UNKNOWN_TOPIC, TOO_LARGE, NOT_ENOUGH_REPLICAS, TOPIC_NOT_ALLOWED, NOT_ALLOWED = 3, 10, 19, 29, 31
 POLICY_VIOLATION, OUT_OF_ORDER, OLD_EPOCH, UNKNOWN_PRODUCER = 44, 45, 47, 59
 NOT_LEADER, TIMED_OUT, STORAGE = 6, 7, 56
-INIT_PRODUCER = 22
 NOBODY = -1
 BODY = b"x" * 100_000  # two of them fit into a batch
 

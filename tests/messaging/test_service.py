@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from bus import Consumer
+from bus import Consumer, conforms
 from crowdpay_contracts.envelope import parse_event
 from nodes import RabbitNode
 from starlette.testclient import TestClient
@@ -31,7 +31,9 @@ WALKS = (Magic.VERIFIED, Magic.EXPIRED, Magic.EVERY_VENDOR_DOWN, Magic.MISMATCH)
 def bearer(settings: Settings) -> Mapping[str, str]:
     """Everybody at once."""
     issuer = DevelopmentIssuer(settings)
-    token = issuer.issue("sandbox", ("submitter", "reader", "reviewer"), "u-1", "shop", timedelta(minutes=10))
+    token = issuer.issue(
+        "sandbox", ("submitter", "reader", "reviewer", "subscriber"), "u-1", "shop", timedelta(minutes=10)
+    )
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -94,10 +96,13 @@ def test_no_personal_data_reaches_the_bus(served: TestClient, rabbit: RabbitNode
     assert {"KYC_VERIFIED", "KYC_REJECTED", "KYC_ROLLBACK"} <= set(ended.values())
     assert len(found) == 2 * len(WALKS)
     for method, properties, body in found:
+        conforms(method.routing_key, body)
         everything = json.dumps([method.routing_key, method.exchange, repr(properties), body.decode()]).lower()
         for canary in CANARIES:
             assert canary.lower() not in everything
         assert str(magic_file_id(Magic.VERIFIED)) not in everything
+    feed = served.get("/v1/kyc/events", headers=bearer)
+    assert feed.content == b"[" + b",".join(body for _, _, body in found) + b"]"
     while (shown := served.get("/readyz").json()["brokers"]["rabbitmq"])["behind"]:  # the position is saved a bit later
         assert time.monotonic() < deadline
         time.sleep(0.05)
