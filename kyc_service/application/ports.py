@@ -1,6 +1,7 @@
 """What the loop needs of the outside world, as promises; `bootstrap` decides who keeps them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -176,6 +177,17 @@ class Store(Protocol):
 
     async def history(self, tenant: str, stream: UUID) -> Sequence[Recorded]:
         """Every event of the application, in order."""
+        ...
+
+
+class Outcomes(Protocol):
+    """Tells when applications are over, whichever process decides them."""
+
+    def awaited(self, tenant: str, application: UUID) -> AbstractContextManager[Callable[[float], Awaitable[None]]]:
+        """Whoever is inside misses nothing: they can wait until the application is over, or some seconds have passed.
+
+        It may also end earlier, so look.
+        """
         ...
 
 
