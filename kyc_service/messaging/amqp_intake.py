@@ -21,11 +21,9 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue, DeliveryMode
 from aio_pika.exceptions import (
     AMQPError,
-    AuthenticationError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     DeliveryError,
-    ProbableAuthenticationError,
 )
 from aiormq.abc import AbstractChannel as AbstractUnderlay
 from aiormq.exceptions import ChannelAccessRefused, InvalidFrameError
@@ -33,6 +31,7 @@ from crowdpay_contracts.commands import COMMANDS, PARKED
 from pamqp.encode import encode_table_value
 
 from kyc_service.messaging import parking
+from kyc_service.messaging.amqp_connection import connected
 from kyc_service.messaging.intake import (
     ADDRESS,
     ADDRESS_REFUSED,
@@ -107,13 +106,7 @@ class AmqpIntake:
         raise BrokerUnavailable("RabbitMQ delivers again and again what cannot be read.")
 
     async def _session(self) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                connection = await aio_pika.connect(self._url, client_properties={"connection_name": "kyc-inbox"})
-        except (AuthenticationError, ProbableAuthenticationError) as error:
-            raise BrokerRefused("RabbitMQ refuses the user or the password in KYC_EVENT_BROKER_URL.") from error
-        except (AMQPError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"RabbitMQ cannot be reached ({type(error).__name__}).") from error
+        connection = await connected(self._url, "kyc-inbox")
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             queue = await _declared(channel)

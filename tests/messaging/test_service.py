@@ -155,15 +155,19 @@ def test_kyc_relay_tells_and_stops_when_it_is_told_to(
 
 
 @pytest.mark.parametrize(
-    ("url", "code", "said"),
+    ("command", "url", "code", "said"),
     [
-        ("", 1, "kyc: There is no broker to tell: set KYC_EVENT_BROKER_URL."),
-        ("ftp://user:secret@host/", 2, "kyc: KYC_EVENT_BROKER_URL: an address begins with one of"),
+        ("relay", "", 1, "kyc: There is no broker to tell: set KYC_EVENT_BROKER_URL."),
+        ("inbox", "", 1, "kyc: There is no broker to take commands from: set KYC_EVENT_BROKER_URL."),
+        ("relay", "ftp://user:secret@host/", 2, "kyc: KYC_EVENT_BROKER_URL: an address begins with one of"),
+        ("inbox", "amqp://user:secret@/", 2, "kyc: KYC_EVENT_BROKER_URL: an address names no host."),
     ],
 )
-def test_kyc_relay_says_in_one_line_what_is_missing(url: str, code: int, said: str, dsn: str, tmp_path: Path) -> None:
+def test_relay_and_inbox_say_in_one_line_what_is_missing(
+    command: str, url: str, code: int, said: str, dsn: str, tmp_path: Path
+) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "kyc_service.cli.main", "relay"],
+        [sys.executable, "-m", "kyc_service.cli.main", command],
         env={**os.environ, "KYC_DB_DSN": dsn, "KYC_STATE_DIR": str(tmp_path), "KYC_EVENT_BROKER_URL": url},
         capture_output=True,
         text=True,
