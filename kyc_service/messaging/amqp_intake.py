@@ -291,12 +291,30 @@ class _Session:
             app_id="kyc-service",
         )
         try:
-            await self._channel.default_exchange.publish(
-                reply, message.reply_to or "", mandatory=False, timeout=PATIENCE
-            )
+            await self._publish(reply, message.reply_to or "", mandatory=False)
         except (DeliveryError, TimeoutError):
             return False
         return True
+
+    async def _publish(self, message: aio_pika.Message, queue: str, *, mandatory: bool) -> None:
+        """Confirmed by the broker, however long its memory or disk is full; a process that ends waits less for it.
+
+        Raises:
+            TimeoutError: it was not confirmed while a message may be held.
+        """
+        exchange = self._channel.default_exchange
+        publishing = asyncio.ensure_future(
+            exchange.publish(message, queue, mandatory=mandatory, timeout=self._pace.hold)
+        )
+        ending = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({publishing, ending}, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(PATIENCE):
+                await publishing
+        finally:
+            for task in (publishing, ending):
+                task.cancel()
+            await asyncio.gather(publishing, ending, return_exceptions=True)
 
     async def _park(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Move the message to where somebody will look at it, with the reason and without its token."""
@@ -330,7 +348,7 @@ class _Session:
             type=message.type,
             delivery_mode=DeliveryMode.PERSISTENT,
         )
-        await self._channel.default_exchange.publish(moved, queue, mandatory=True, timeout=PATIENCE)
+        await self._publish(moved, queue, mandatory=True)
         await message.ack()
 
 
