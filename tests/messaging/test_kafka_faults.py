@@ -9,10 +9,11 @@ import pytest
 from bus import Consumer as RabbitConsumer
 from bus import Journal, eventually, per_application, relaying
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from crowdpay_contracts.envelope import TOPIC, KycEvent, parse_event
 from crowdpay_contracts.internal import INTERNAL_TOPIC
 from mock_cluster import INIT_PRODUCER, PRODUCE, MockCluster, mock_cluster
-from nodes import RabbitNode, kafka_mesh
+from nodes import RabbitNode, kafka_mesh, mesh_node
 from structlog.testing import capture_logs
 
 from kyc_service.messaging.kafka import address, open_kafka
@@ -48,7 +49,8 @@ def told(servers: str, count: int) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "log_level": 0})
     try:
         partitions = [
-            TopicPartition(TOPIC, number, 0) for number in consumer.list_topics(TOPIC).topics[TOPIC].partitions
+            TopicPartition(TOPIC, number, 0)
+            for number in consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
         ]
         count = count or sum(consumer.get_watermark_offsets(one, timeout=10)[1] for one in partitions)
         consumer.assign(partitions)
@@ -235,3 +237,51 @@ async def test_leaders_that_change_and_brokers_that_go_down_lose_nothing(
     arrived = per_application(events)
     assert set(arrived) == set(streams)
     assert all(len(sequences) == 2 and sequences == sorted(sequences) for sequences in arrived.values())
+
+
+async def test_a_kafka_that_is_down_holds_up_its_own_position_alone(
+    journal: Journal, cluster: MockCluster, rabbit: RabbitNode
+) -> None:
+    consumer = RabbitConsumer(rabbit.url)
+    async with (
+        relaying(journal, f"kafka://{cluster.servers}", RelayMode.TAIL, "kafka") as log,
+        relaying(journal, rabbit.url, RelayMode.TAIL, "rabbitmq"),
+    ):
+        streams = [await journal.submit()]
+        await all_told(journal, cluster.servers, 1)
+        for broker in (1, 2, 3):
+            cluster.down(broker)
+        streams += [await journal.submit() for _ in range(5)]
+        assert [event.subject for event in await consumer.events(6)] == streams
+
+        async def caught_up() -> bool:
+            return (await log.backlogs(["rabbitmq"]))["rabbitmq"].behind == 0
+
+        await eventually(caught_up)
+        assert (await log.backlogs(["kafka"]))["kafka"].behind == 5
+        for broker in (1, 2, 3):
+            cluster.up(broker)
+        events = await all_told(journal, cluster.servers, 6)
+    assert [event.subject for event in events] == streams
+
+
+async def test_a_broker_that_was_killed_is_told_what_follows(journal: Journal) -> None:
+    """It has forgotten what it was told, and its topics: nobody can give that back, and what comes later arrives."""
+    with mesh_node() as node:
+        make(node.servers)
+        async with relaying(journal, f"kafka://{node.servers}?idempotence=off", RelayMode.TAIL, "kafka"):
+            await journal.submit()
+            await all_told(journal, node.servers, 1)
+            node.kill()
+            streams = [await journal.submit() for _ in range(3)]
+            node.start()
+            make(node.servers)
+            events = await all_told(journal, node.servers, 3)
+    assert [event.subject for event in events][-3:] == streams
+
+
+def make(servers: str) -> None:
+    """The topics."""
+    administrator = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    for made in administrator.create_topics([NewTopic(topic, 1, 1) for topic in (TOPIC, INTERNAL_TOPIC)]).values():
+        made.result(10)
