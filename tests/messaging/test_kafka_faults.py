@@ -9,11 +9,10 @@ import pytest
 from bus import Consumer as RabbitConsumer
 from bus import Journal, eventually, per_application, relaying
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 from crowdpay_contracts.envelope import TOPIC, KycEvent, parse_event
 from crowdpay_contracts.internal import INTERNAL_TOPIC
 from mock_cluster import INIT_PRODUCER, PRODUCE, MockCluster, mock_cluster
-from nodes import RabbitNode, kafka_mesh, mesh_node
+from nodes import RabbitNode, kafka_mesh
 from structlog.testing import capture_logs
 
 from kyc_service.messaging.kafka import address, open_kafka
@@ -263,25 +262,3 @@ async def test_a_kafka_that_is_down_holds_up_its_own_position_alone(
             cluster.up(broker)
         events = await all_told(journal, cluster.servers, 6)
     assert [event.subject for event in events] == streams
-
-
-async def test_a_broker_that_was_killed_is_told_what_follows(journal: Journal) -> None:
-    """It has forgotten what it was told, and its topics: nobody can give that back, and what comes later arrives."""
-    with mesh_node() as node:
-        make(node.servers)
-        async with relaying(journal, f"kafka://{node.servers}?idempotence=off", RelayMode.TAIL, "kafka"):
-            await journal.submit()
-            await all_told(journal, node.servers, 1)
-            node.kill()
-            streams = [await journal.submit() for _ in range(3)]
-            node.start()
-            make(node.servers)
-            events = await all_told(journal, node.servers, 3)
-    assert [event.subject for event in events][-3:] == streams
-
-
-def make(servers: str) -> None:
-    """The topics."""
-    administrator = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-    for made in administrator.create_topics([NewTopic(topic, 1, 1) for topic in (TOPIC, INTERNAL_TOPIC)]).values():
-        made.result(10)
