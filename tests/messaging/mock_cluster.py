@@ -91,6 +91,10 @@ class MockCluster:
         """Let everything that the broker answers take so long."""
         self._call("broker_set_rtt", broker, milliseconds)
 
+    def coordinate(self, group: str, broker: int) -> None:
+        """Give the group another coordinator."""
+        self._call("coordinator_set", b"group", group.encode(), broker)
+
     def gather(self, milliseconds: int) -> None:
         """Let a group that has no member wait so long for more of them, before its first member has joined."""
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ctypes.c_int32(milliseconds))

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED, REPLIES, amend_command, encode_command, submit_command
 from mock_cluster import FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP, MockCluster, mock_cluster
-from nodes import kafka_mesh
+from nodes import kafka_mesh, mesh_node
 from structlog.testing import capture_logs
 
 from kyc_service.access.development import DevelopmentIssuer
@@ -37,14 +37,19 @@ PARTITIONS = 3
 UNKNOWN_TOPIC, GROUP_NOT_ALLOWED = 3, 30
 
 
+def make(servers: str) -> None:
+    """The three topics."""
+    administrator = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    topics = [NewTopic(COMMANDS, PARTITIONS, 1), NewTopic(PARKED, 1, 1), NewTopic(REPLIES, 1, 1)]
+    for made in administrator.create_topics(topics).values():
+        made.result(10)
+
+
 @pytest.fixture
 def servers() -> Iterator[str]:
     """A broker of the test's own, with the three topics."""
     with kafka_mesh() as servers:
-        administrator = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-        topics = [NewTopic(COMMANDS, PARTITIONS, 1), NewTopic(PARKED, 1, 1), NewTopic(REPLIES, 1, 1)]
-        for made in administrator.create_topics(topics).values():
-            made.result(10)
+        make(servers)
         yield servers
 
 
@@ -342,3 +347,54 @@ async def test_a_topic_that_is_missing_is_told_in_one_sentence(cluster: MockClus
     assert lines[0]["why"] == (
         f"Kafka has no topic {missing}: make {COMMANDS} and {PARKED}, with as many partitions as you like."
     )
+
+
+async def test_commands_come_in_again_from_a_broker_that_was_killed() -> None:
+    with mesh_node() as node:
+        make(node.servers)
+        faulty = Faulty()
+
+        async def heard(*bodies: bytes) -> None:
+            async def came() -> bool:
+                return [letter.body for letter in faulty.letters] == list(bodies)
+
+            await eventually(came, 60)
+
+        async with listening(node.servers, faulty):
+            async with AIOKafkaProducer(bootstrap_servers=node.servers) as producer:
+                await Sender(node.servers, producer).send(b"before", None)
+            await heard(b"before")
+            node.kill()
+            node.start()
+            make(node.servers)
+            async with AIOKafkaProducer(bootstrap_servers=node.servers) as producer:
+                await Sender(node.servers, producer).send(b"after", None)
+            await heard(b"before", b"after")
+
+
+async def test_commands_survive_brokers_that_go_down_one_after_the_other(cluster: MockCluster) -> None:
+    """Each of them is at times the leader, and the coordinator of the group."""
+    faulty = Faulty()
+    sent = [b"%d" % number for number in range(60)]
+    async with (
+        listening(cluster.servers, faulty),
+        AIOKafkaProducer(bootstrap_servers=cluster.servers, enable_idempotence=True) as producer,
+    ):
+        sender = Sender(cluster.servers, producer)
+        for number, body in enumerate(sent):
+            await sender.send(body, None)
+            if number % 10 == 5:
+                away, following = number // 10 % 3 + 1, (number // 10 + 1) % 3 + 1
+                cluster.coordinate(GROUP, following)
+                for topic in (COMMANDS, PARKED, REPLIES):
+                    cluster.lead(topic, 0, following)
+                cluster.down(away)
+                await asyncio.sleep(0.2)
+                cluster.up(away)
+
+        async def came() -> bool:
+            return {letter.body for letter in faulty.letters} == set(sent)
+
+        await eventually(came, 60)
+    firsts = list(dict.fromkeys(letter.body for letter in faulty.letters))
+    assert firsts == sent

@@ -48,7 +48,8 @@ def told(servers: str, count: int) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "log_level": 0})
     try:
         partitions = [
-            TopicPartition(TOPIC, number, 0) for number in consumer.list_topics(TOPIC).topics[TOPIC].partitions
+            TopicPartition(TOPIC, number, 0)
+            for number in consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
         ]
         count = count or sum(consumer.get_watermark_offsets(one, timeout=10)[1] for one in partitions)
         consumer.assign(partitions)
@@ -235,3 +236,29 @@ async def test_leaders_that_change_and_brokers_that_go_down_lose_nothing(
     arrived = per_application(events)
     assert set(arrived) == set(streams)
     assert all(len(sequences) == 2 and sequences == sorted(sequences) for sequences in arrived.values())
+
+
+async def test_a_kafka_that_is_down_holds_up_its_own_position_alone(
+    journal: Journal, cluster: MockCluster, rabbit: RabbitNode
+) -> None:
+    consumer = RabbitConsumer(rabbit.url)
+    async with (
+        relaying(journal, f"kafka://{cluster.servers}", RelayMode.TAIL, "kafka") as log,
+        relaying(journal, rabbit.url, RelayMode.TAIL, "rabbitmq"),
+    ):
+        streams = [await journal.submit()]
+        await all_told(journal, cluster.servers, 1)
+        for broker in (1, 2, 3):
+            cluster.down(broker)
+        streams += [await journal.submit() for _ in range(5)]
+        assert [event.subject for event in await consumer.events(6)] == streams
+
+        async def caught_up() -> bool:
+            return (await log.backlogs(["rabbitmq"]))["rabbitmq"].behind == 0
+
+        await eventually(caught_up)
+        assert (await log.backlogs(["kafka"]))["kafka"].behind == 5
+        for broker in (1, 2, 3):
+            cluster.up(broker)
+        events = await all_told(journal, cluster.servers, 6)
+    assert [event.subject for event in events] == streams

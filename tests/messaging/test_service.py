@@ -110,15 +110,18 @@ def test_no_personal_data_reaches_the_bus(served: TestClient, rabbit: RabbitNode
     assert shown == {"behind": 0, "age_seconds": 0.0, "unrouted": 0, "parked": 0, "parked_age_seconds": 0.0}
 
 
-def test_a_broker_that_is_away_makes_nothing_unready(settings: Settings, bearer: Mapping[str, str]) -> None:
-    away = settings.model_copy(update={"event_broker_url": type(settings.db_dsn)("amqp://127.0.0.1:1/")})
+@pytest.mark.parametrize(("url", "name"), [("amqp://127.0.0.1:1/", "rabbitmq"), ("kafka://127.0.0.1:1", "kafka")])
+def test_a_broker_that_is_away_makes_nothing_unready(
+    settings: Settings, bearer: Mapping[str, str], url: str, name: str
+) -> None:
+    away = settings.model_copy(update={"event_broker_url": type(settings.db_dsn)(url)})
     with TestClient(create_app(away), base_url="http://kyc.test") as client:
         answer = client.post("/v1/kyc/applications", json=submission(Magic.VERIFIED), headers=bearer)
         assert answer.status_code == 201
         ready = client.get("/readyz")
         assert ready.status_code == 200
-        assert ready.json()["brokers"]["rabbitmq"]["behind"] >= 1
-        assert ready.json()["brokers"]["rabbitmq"]["age_seconds"] >= 0
+        assert ready.json()["brokers"][name]["behind"] >= 1
+        assert ready.json()["brokers"][name]["age_seconds"] >= 0
 
 
 def test_what_lies_parked_is_shown_to_whoever_asks_for_readiness(settings: Settings, dsn: str) -> None:
