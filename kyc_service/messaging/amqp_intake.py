@@ -42,6 +42,7 @@ from kyc_service.messaging.intake import (
     Pace,
     lasting,
     parked,
+    unless,
 )
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
 from kyc_service.messaging.parking import Report, Tally
@@ -106,7 +107,9 @@ class AmqpIntake:
         raise BrokerUnavailable("RabbitMQ delivers again and again what cannot be read.")
 
     async def _session(self) -> None:
-        connection = await connected(self._url, "kyc-inbox")
+        connection = await unless(self._stopping, connected(self._url, "kyc-inbox"))
+        if connection is None:
+            return
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             queue = await _declared(channel)

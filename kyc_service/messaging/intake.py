@@ -7,10 +7,10 @@ moment: the broker delivers the message again, and a command that was carried ou
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from crowdpay_contracts.commands import REPLIES
@@ -18,6 +18,8 @@ from crowdpay_contracts.commands import REPLIES
 from kyc_service.domain.record import record
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
+
+T = TypeVar("T")
 
 log = structlog.get_logger("kyc.intake")
 
@@ -96,6 +98,18 @@ class Clerk:
         """How long to wait after the failure of that attempt."""
         longest = self._pace.pause * 2.0 ** (attempt - 1)
         return random.uniform(longest / 2, longest)  # noqa: S311 - spreads the load, guards nothing
+
+
+async def unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What *work* gives; None when the process is to end before that."""
+    working, ending = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, ending):
+            task.cancel()
+        await asyncio.gather(working, ending, return_exceptions=True)
 
 
 def parked(answer: Answer, *, told: bool) -> bool:

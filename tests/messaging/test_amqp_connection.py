@@ -78,3 +78,22 @@ async def test_a_wrong_password_is_refused(rabbit: RabbitNode) -> None:
 async def test_who_does_not_answer_is_not_reached(rabbit: RabbitNode) -> None:
     assert await refusal(f"amqp://127.0.0.1:{free_port()}/") == "RabbitMQ cannot be reached (ConnectionRefusedError)."
     assert (await refusal(rabbit.url.replace("amqp:", "amqps:"))).startswith("RabbitMQ cannot be reached (")
+
+
+async def test_an_intake_that_is_stopped_waits_for_no_connection() -> None:
+    taken, left = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.set()
+        while await reader.read(100):
+            pass
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"amqp://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with asyncio.timeout(10):
+        async with listening(url, Faulty()):
+            await taken.wait()
+        await left.wait()
+    server.close()
