@@ -278,7 +278,11 @@ async def build(
         vault = Vault(manager, keys, ring)
         people = People(vault, keys)
         documents = DocumentVault(
-            vault, keys, open_blob_store(settings.blob_url, settings.home / "blobs", _s3(settings))
+            vault,
+            keys,
+            open_blob_store(
+                settings.blob_url, settings.home / "blobs", _s3(settings), seconds=settings.files_timeout_seconds
+            ),
         )
         cabinet = Cabinet(
             rows=FileRows(database),
@@ -309,6 +313,7 @@ async def build(
         orders = Orders(database, lease_seconds=settings.lease_seconds)
         patience = Patience(
             call=timedelta(seconds=settings.vendor_timeout_seconds),
+            files=timedelta(seconds=min(settings.files_timeout_seconds, settings.vendor_timeout_seconds / 2)),
             retries=settings.max_retries,
             base=timedelta(seconds=settings.retry_base_seconds),
         )

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     resubmission_days: int = Field(14, ge=1, description="how long a new picture is waited for")
     answer_hours: float = Field(24, gt=0, description="how long a vendor that answers later is waited for")
     completion_days: int = Field(30, ge=1, description="how long a missing document is waited for")
+    files_timeout_seconds: float = Field(
+        20,
+        gt=0,
+        description="how long the store of files may take over a request, and over all that one check reads; in a"
+        " vendor call at most half of its time",
+    )
     retry_base_seconds: float = Field(2, gt=0, description="first back-off of a failed order; doubles, with jitter")
 
     watch_seconds: float = Field(

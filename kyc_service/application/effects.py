@@ -34,6 +34,7 @@ from kyc_service.application.ports import (
     Vendor,
     VendorUnavailable,
 )
+from kyc_service.application.reading import FilesTooSlow, Reading
 from kyc_service.domain.application import (
     CLAIM,
     SELFIE,
@@ -75,9 +76,10 @@ FILE_ERASED = Finding(
 
 @record
 class Patience:
-    """How long and how often a vendor is tried."""
+    """How long and how often a vendor is tried, and how long the files of one check may take of a call."""
 
     call: timedelta
+    files: timedelta
     retries: int
     base: timedelta
 
@@ -207,10 +209,13 @@ class Effects:
 
     async def _ask(self, vendor: str, request: Request) -> Result | Started:
         """The vendor's answer, within the patience that we have with it."""
+        reading = Reading(self._patience.files.total_seconds())
         try:
             async with asyncio.timeout(self._patience.call.total_seconds()):
-                return await self._vendors[vendor].check(request)
+                return await self._vendors[vendor].check(_timed(request, reading))
         except TimeoutError as error:
+            if reading.interrupted:
+                raise FilesTooSlow from error
             raise VendorUnavailable("VENDOR_TIMEOUT") from error
         except PersonErased:
             return Result(vendor=vendor, version="", findings=(FILE_ERASED,))
@@ -363,6 +368,15 @@ class Effects:
     def _task(self, leased: Leased, command: Command, finished: Leased | None = None) -> Task:
         cause = Cause(actor="worker", causation=str(leased.id), correlation=str(leased.stream))
         return Task(tenant=leased.tenant, stream=leased.stream, command=command, cause=cause, finished=finished)
+
+
+def _timed(request: Request, reading: Reading) -> Request:
+    """The same request, whose files are read within the time of *reading*."""
+    return replace(
+        request,
+        read=reading.within(request.read) if request.read else None,
+        companions=tuple(replace(one, read=reading.within(one.read)) for one in request.companions),
+    )
 
 
 def vendor_key(application: UUID, check: str, vendor: str) -> UUID:

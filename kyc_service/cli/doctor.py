@@ -229,7 +229,8 @@ async def _blobs(app: App) -> Finding:
         access_key_id=access.get_secret_value() if access else None,
         secret_access_key=secret.get_secret_value() if secret else None,
     )
-    store = open_blob_store(settings.blob_url, settings.home / "blobs", options)
+    seconds = settings.files_timeout_seconds
+    store = open_blob_store(settings.blob_url, settings.home / "blobs", options, seconds=seconds)
     key = DataKey(id=uuid4(), secret=os.urandom(KEY_BYTES))
     context = blob_context(Owner(tenant="doctor", subject=key.id, data_class=DataClass.DOCUMENT), key.id)
     path = blob_path("doctor", key.id)

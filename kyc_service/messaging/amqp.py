@@ -212,7 +212,7 @@ def _template(number: int, topic: str, kind: str, length: int) -> tuple[bytes, b
         app_id="kyc-service",
     )
     header = marshal(ContentHeader(properties=properties, body_size=0), number)
-    identity = header.index(PLACE.encode() * length)
+    identity = header.rindex(PLACE.encode() * length)
     return publish, header[:SIZE_AT], header[SIZE_AT + 8 : identity], header[identity + length :]
 
 

@@ -58,6 +58,7 @@ HEADER_BYTES = _HEADER.size
 
 PART_BYTES = 5 * 1024 * 1024  # the smallest part that S3 takes; a smaller file is one request
 READ_BYTES = 1024 * 1024
+READ_SECONDS = 20.0  # what a store may take to give as much, or to delete a file
 S3_RETRY: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 S3_CLIENT: "ClientConfig" = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(minutes=5)}
 
@@ -339,10 +340,14 @@ def blob_context(owner: Owner, blob: UUID) -> bytes:
 
 
 class BlobStore:
-    """Keeps files encrypted in a folder or bucket; nothing is ever there in the clear or half written."""
+    """Keeps files encrypted in a folder or bucket; nothing is ever there in the clear or half written.
 
-    def __init__(self, store: "ObjectStore") -> None:
+    A store that does not answer a read or a deletion within *seconds* has failed.
+    """
+
+    def __init__(self, store: "ObjectStore", seconds: float = READ_SECONDS) -> None:
         self._store = store
+        self._seconds = seconds
 
     async def put(self, path: str, chunks: AsyncIterator[bytes], key: DataKey, context: bytes) -> int:
         """Encrypt and store a file while it comes in; the stored size. If *chunks* raises, nothing is left behind.
@@ -381,7 +386,7 @@ class BlobStore:
         self, path: str, key: DataKey, context: bytes, *, start: int, stop: int
     ) -> AsyncGenerator[bytes, None]:
         """Bytes *start* to *stop* of the file, without reading what precedes them."""
-        with _translated(path):
+        async with self._in_time(path):
             length = (await obstore.head_async(self._store, path))["size"]
 
         async def read(begin: int, end: int) -> bytes:
@@ -394,7 +399,7 @@ class BlobStore:
     async def delete(self, path: str) -> None:
         """There is no file at *path* afterwards, whether there was one or not."""
         try:
-            with _translated(path):
+            async with self._in_time(path):
                 await obstore.delete_async(self._store, path)
         except BlobMissing:
             pass  # a folder says so, a bucket does not
@@ -402,7 +407,7 @@ class BlobStore:
     async def exists(self, path: str) -> bool:
         """Whether there is a file at *path*."""
         try:
-            with _translated(path):
+            async with self._in_time(path):
                 await obstore.head_async(self._store, path)
         except BlobMissing:
             return False
@@ -427,7 +432,7 @@ class BlobStore:
             await _seen_through(writer.close())
 
     async def _stored(self, path: str) -> AsyncGenerator[bytes, None]:
-        with _translated(path):
+        async with self._in_time(path):
             result = await obstore.get_async(self._store, path)
         if isinstance(self._store, LocalStore):
             # Its stream reads 8 KiB at a time through a thread: ranges are 20 times as fast, and cost no requests here.
@@ -437,26 +442,33 @@ class BlobStore:
             return
         stream = result.stream(min_chunk_size=READ_BYTES)
         while True:
-            with _translated(path):
+            async with self._in_time(path):
                 data = await anext(stream, None)
             if data is None:
                 return
             yield data
 
     async def _range(self, path: str, start: int, stop: int) -> bytes:
-        with _translated(path):
+        async with self._in_time(path):
             return (await obstore.get_range_async(self._store, path, start=start, end=stop)).to_bytes()
 
+    @asynccontextmanager
+    async def _in_time(self, path: str) -> AsyncGenerator[None, None]:
+        """One request to the store, which fails when it takes too long: a disk that is gone does not say so."""
+        with _translated(path):
+            async with asyncio.timeout(self._seconds):
+                yield
 
-def open_blob_store(url: str | None, folder: Path, s3: S3Options) -> BlobStore:
+
+def open_blob_store(url: str | None, folder: Path, s3: S3Options, seconds: float = READ_SECONDS) -> BlobStore:
     """The store at *url*: `file:///folder` or `s3://bucket/prefix`; without one, the local *folder*."""
     address = urlsplit(url or "")
     if not url or (address.scheme == "file" and not address.netloc and address.path):
         place = Path(url2pathname(address.path)) if url else folder
         _make_folder(place)
-        return BlobStore(LocalStore(place))
+        return BlobStore(LocalStore(place), seconds)
     if address.scheme == "s3" and address.netloc:
-        return BlobStore(_bucket(address.netloc, address.path.strip("/"), s3))
+        return BlobStore(_bucket(address.netloc, address.path.strip("/"), s3), seconds)
     raise UnknownBlobUrl("The address of the blob store is neither `file:///folder` nor `s3://bucket/prefix`.")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -325,3 +326,28 @@ async def test_a_bucket_that_is_not_there_is_a_failure_of_the_store(
     store = open_blob_store(bucket_url, tmp_path, nobody)
     with pytest.raises(BlobStoreFailed):
         await store.put(path, pieces(b"Alice", 100), key, CONTEXT)
+
+
+async def test_a_bucket_that_accepts_and_never_answers_is_a_failure_of_the_store(
+    tmp_path: Path, path: str, key: DataKey
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:  # who connects is queued, and nobody ever looks
+        endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        options = S3Options(endpoint=endpoint, access_key_id="a", secret_access_key="b")
+        store = open_blob_store("s3://kyc/files", tmp_path, options, seconds=0.1)
+        async with asyncio.timeout(20):
+            for asked in (content(store, path, key), store.exists(path), store.delete(path)):
+                with pytest.raises(BlobStoreFailed):
+                    await asked
+
+
+async def test_a_folder_that_hangs_is_a_failure_of_the_store(tmp_path: Path, path: str, key: DataKey) -> None:
+    store = open_blob_store(None, tmp_path, S3Options(), seconds=0.1)
+    (tmp_path / path).parent.mkdir(parents=True)
+    os.mkfifo(tmp_path / path)
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(BlobStoreFailed):
+                await content(store, path, key)
+    finally:
+        os.close(os.open(tmp_path / path, os.O_RDWR))
