@@ -56,6 +56,7 @@ from kyc_service.store.keys import Keys, TenantKeys
 from kyc_service.store.marks import DocumentMarks
 from kyc_service.store.monitoring import Campaigns, Enrolments
 from kyc_service.store.orders import Orders
+from kyc_service.store.outcomes import Outcomes
 from kyc_service.store.parked import Parked
 from kyc_service.store.upkeep import Retention, Upkeep
 from kyc_service.store.watchlists import WatchlistRows
@@ -114,6 +115,7 @@ class App:
     inbox: Inbox
     parked: Parked
     feed: Feed
+    outcomes: Outcomes
     shelf: WatchlistRows
     watchlists: Watchlists
     metrics: Metrics
@@ -302,12 +304,11 @@ async def build(
 
         doorbell = Doorbell()
         bells = Bells(target, doorbell)
-        feed = Feed(
-            database,
-            Bell(reader=bells.reader, listen=partial(bells.listen, LOG), hearing=lambda: bells.hearing),
-            listeners=settings.feed_listeners,
-        )
+        bell = Bell(reader=bells.reader, listen=partial(bells.listen, LOG), hearing=lambda: bells.hearing)
+        feed = Feed(database, bell, listeners=settings.feed_listeners)
         stack.push_async_callback(feed.stop)
+        outcomes = Outcomes(database, bell)
+        stack.push_async_callback(outcomes.stop)
         log = Log(database=database, target=target, mode=settings.relay, bell=bells.reader)
         applications = Applications(database, bells.grown, partial(_count, metrics))
         orders = Orders(database, lease_seconds=settings.lease_seconds)
@@ -371,6 +372,7 @@ async def build(
                 store=applications,
                 people=people,
                 terms=lru_cache(TENANTS_AT_HAND)(partial(terms, settings)),
+                outcomes=outcomes,
                 ring=bells.ring,
                 clock=clock,
             ),
@@ -404,6 +406,7 @@ async def build(
             inbox=Inbox(database),
             parked=Parked(database),
             feed=feed,
+            outcomes=outcomes,
             shelf=shelf,
             watchlists=lists,
             metrics=metrics,

@@ -16,6 +16,7 @@ from crowdpay_contracts.envelope import (
     KycVerified,
     encode_event,
 )
+from crowdpay_contracts.internal import INTERNAL_TOPIC, KycScreeningAlerted
 from pydantic import BaseModel
 
 from kyc_service.api import answers, forms, openapi, problems
@@ -38,6 +39,7 @@ EVENTS: Mapping[type[BaseModel], str] = {
     KycRejected: "The application ended with a no",
     KycRollback: "It could not be finished, and everything was undone",
 }
+INTERNAL: Mapping[type[BaseModel], str] = {KycScreeningAlerted: "Somebody may be on a list"}
 # A command's data is what the body of the same request over HTTP is.
 BODIES: Mapping[CommandType, tuple[str, str]] = {
     CommandType.KYC_SUBMIT: ("Submit a new application", "NewApplication"),
@@ -45,6 +47,7 @@ BODIES: Mapping[CommandType, tuple[str, str]] = {
 }
 SHAPES: tuple[type, ...] = (
     *EVENTS,
+    *INTERNAL,
     KycCommand,
     forms.NewApplication,
     forms.ApplicationPatch,
@@ -53,6 +56,7 @@ SHAPES: tuple[type, ...] = (
 )
 QUORUM: Json = {"durable": True, "exclusive": False, "autoDelete": False, "vhost": "/"}
 AMQP, KAFKA = "0.3.0", "0.5.0"  # versions of the bindings
+LOGINS = ("userPassword", "plain", "scramSha256", "scramSha512")
 
 
 def document() -> Json:
@@ -72,18 +76,26 @@ def document() -> Json:
                 "protocol": "amqp",
                 "protocolVersion": "0.9.1",
                 "description": "The operator's RabbitMQ, by `KYC_EVENT_BROKER_URL`.",
+                "security": _secured("userPassword"),
             },
             "kafka": {
                 "host": "kafka:9092",
                 "protocol": "kafka",
-                "description": "The operator's Kafka, by `KYC_EVENT_BROKER_URL`.",
+                "description": "The operator's Kafka, by `KYC_EVENT_BROKER_URL`; perhaps without a login.",
+                "security": _secured("plain", "scramSha256", "scramSha512"),
             },
         },
         "channels": _channels(),
         "operations": _operations(),
         "components": {
             "messages": _messages(),
-            "schemas": {**openapi.schemas(SHAPES), **_command_schemas(), "ParkedNote": PARKED_NOTE},
+            "securitySchemes": {name: {"type": name} for name in LOGINS},
+            "schemas": {
+                **openapi.schemas(SHAPES),
+                **_command_schemas(),
+                "ParkedNote": PARKED_NOTE,
+                "ParkedCommand": PARKED_COMMAND,
+            },
             "correlationIds": {
                 "reply": {
                     "description": "Yours, in the answer. On RabbitMQ it is the property `correlation_id`, or else "
@@ -93,6 +105,10 @@ def document() -> Json:
             },
         },
     }
+
+
+def _secured(*names: str) -> list[Json]:
+    return [{"$ref": f"#/components/securitySchemes/{name}"} for name in names]
 
 
 # ── channels and operations ───────────────────────────────────────────────────────
@@ -106,14 +122,15 @@ def _channels() -> Json:
             "description": "RabbitMQ: a topic exchange; the routing key is the type of the event. Kafka: a topic; the "
             "key is the application.",
             "messages": _named(type_of(model) for model in EVENTS),
-            "bindings": {
-                "amqp": {
-                    "is": "routingKey",
-                    "exchange": {"name": TOPIC, "type": "topic", "durable": True, "autoDelete": False, "vhost": "/"},
-                    "bindingVersion": AMQP,
-                },
-                "kafka": {"topic": TOPIC, "bindingVersion": KAFKA},
-            },
+            "bindings": _exchange(TOPIC),
+        },
+        "internal": {
+            "address": INTERNAL_TOPIC,
+            "title": "What is for the compliance desk alone",
+            "description": "As `kyc.events`, and apart from it: whoever talks to applicants must not read it, because "
+            "they could tip somebody off.",
+            "messages": _named(type_of(model) for model in INTERNAL),
+            "bindings": _exchange(INTERNAL_TOPIC),
         },
         "commands": {
             "address": COMMANDS,
@@ -137,12 +154,24 @@ def _channels() -> Json:
             "title": "What nobody could carry out",
             "description": "RabbitMQ: the command itself, with the reason in its headers and without its token. Kafka: "
             "a note where it stands.",
-            "messages": _named([*(kind.value for kind in BODIES), "ParkedNote"]),
+            "messages": _named(["ParkedCommand", "ParkedNote"]),
             "bindings": {
                 "amqp": {"is": "queue", "queue": {"name": PARKED, **QUORUM}, "bindingVersion": AMQP},
                 "kafka": {"topic": PARKED, "bindingVersion": KAFKA},
             },
         },
+    }
+
+
+def _exchange(topic: str) -> Json:
+    """A topic exchange on RabbitMQ, and a topic on Kafka."""
+    return {
+        "amqp": {
+            "is": "routingKey",
+            "exchange": {"name": topic, "type": "topic", "durable": True, "autoDelete": False, "vhost": "/"},
+            "bindingVersion": AMQP,
+        },
+        "kafka": {"topic": topic, "bindingVersion": KAFKA},
     }
 
 
@@ -157,6 +186,12 @@ def _operations() -> Json:
             "channel": {"$ref": "#/channels/events"},
             "title": "Tell what happened",
             "summary": "At least once, in order within an application; nothing is ever left out.",
+        },
+        "publishAlerts": {
+            "action": "send",
+            "channel": {"$ref": "#/channels/internal"},
+            "title": "Tell the compliance desk that there is something to decide",
+            "summary": "With the same promises as events.",
         },
         "takeCommands": {
             "action": "receive",
@@ -185,14 +220,15 @@ def _operations() -> Json:
 
 
 def _messages() -> Json:
-    events = {type_of(model): _event(model, title) for model, title in EVENTS.items()}
+    events = {type_of(model): _event(model, title) for model, title in (*EVENTS.items(), *INTERNAL.items())}
     commands = {kind.value: _command(kind, title) for kind, (title, _) in BODIES.items()}
     return {**events, **commands, **_answers()}
 
 
 def _event(model: type[BaseModel], title: str) -> Json:
     kind = type_of(model)
-    shown = [json.loads(encode_event(event)) for event in examples.EVENTS if event.type == kind]
+    known = (*examples.EVENTS, examples.ALERTED)
+    shown = [json.loads(encode_event(event)) for event in known if event.type == kind]
     return {
         "name": kind,
         "title": title,
@@ -201,7 +237,7 @@ def _event(model: type[BaseModel], title: str) -> Json:
         "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
         "examples": [{"name": kind.lower(), "payload": payload} for payload in shown],
         "bindings": {
-            "amqp": {"contentEncoding": "utf-8", "messageType": kind, "bindingVersion": AMQP},
+            "amqp": {"messageType": kind, "bindingVersion": AMQP},
             "kafka": {
                 "key": {"type": "string", "format": "uuid", "description": "The application."},
                 "bindingVersion": KAFKA,
@@ -279,6 +315,19 @@ PARKED_NOTE: Json = {
         "parked_at": {"type": "string", "format": "date-time"},
     },
 }
+PARKED_COMMAND: Json = {
+    "title": "ParkedCommand",
+    "description": "What was sent, byte by byte; perhaps no command, and no JSON either.",
+}
+PARKED_HEADERS: Json = {
+    "type": "object",
+    "description": "And those of the message but the token. What RabbitMQ gave up by itself has `x-death` instead.",
+    "properties": {
+        "kyc-reason": {"type": "string", "description": "A code of docs/commands.md."},
+        "kyc-deliveries": {"type": "integer", "minimum": 1},
+        "kyc-parked-at": {"type": "string", "format": "date-time"},
+    },
+}
 
 
 def _answers() -> Json:
@@ -310,6 +359,25 @@ def _answers() -> Json:
             "headers": ANSWER_HEADERS,
             "payload": {"$ref": "#/components/schemas/Problem"},
             "examples": [{"name": "not_found", "headers": {"status": 404}, "payload": problem}],
+        },
+        "ParkedCommand": {
+            "name": "ParkedCommand",
+            "title": "The command that was parked (RabbitMQ)",
+            "summary": "Take it out when it was dealt with.",
+            "contentType": MEDIA_TYPE,
+            "headers": PARKED_HEADERS,
+            "payload": {"$ref": "#/components/schemas/ParkedCommand"},
+            "examples": [
+                {
+                    "name": "forbidden",
+                    "headers": {
+                        "kyc-reason": "forbidden",
+                        "kyc-deliveries": 1,
+                        "kyc-parked-at": "2026-03-02T09:30:00+00:00",
+                    },
+                    "payload": json.loads(encode_command(examples.SUBMIT)),
+                }
+            ],
         },
         "ParkedNote": {
             "name": "ParkedNote",

@@ -155,6 +155,8 @@ def _stream(call: Call, wanted: Wanted, position: int) -> Response:
         raise Refused("feed_full")
     token = bearer(call.request.headers.get("authorization", ""))
     seconds = max(0.0, expires_at(token) - call.app.clock().timestamp())
+    if call.request.method == "HEAD":
+        seconds = 0.0  # nothing would be sent, so nobody would notice when the client has left
     return EventStream(_sent(call.app.feed, wanted, position, monotonic() + seconds), call.app.feed, seconds)
 
 

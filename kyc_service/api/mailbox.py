@@ -4,6 +4,7 @@ CloudEvents' `source` and `id` name a command, and a named command has one outco
 in the same commit, and a refusal in the inbox. So a broker may deliver it as often as it likes.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from uuid import UUID
@@ -16,7 +17,7 @@ from pydantic_core import from_json, to_json
 from starlette.responses import Response
 
 from kyc_service.api import applications, forms, problems, representation
-from kyc_service.api.gate import REQUEST_ID
+from kyc_service.api.gate import REQUEST_ID, TRACEPARENT
 from kyc_service.api.problems import Place, Refused
 from kyc_service.api.routes import LARGEST_BODY, T, bearer, caller_of, permit, refusal
 from kyc_service.application.desk import ANSWERS_ARE_KEPT, Again, Caller, Keyed, KeyReused, View
@@ -79,7 +80,7 @@ class Mailbox:
         principal = verifier.cached(token) or await verifier.verify(token)
         action, carry_out = COMMANDS[command.type]
         permit(self._app, principal, action)
-        caller = caller_of(self._app, principal, place.request_id, command.traceparent)
+        caller = caller_of(self._app, principal, place.request_id, _trace(command))
         sender = _sender(caller, command)
         request = _same(command)
         fingerprint = self._app.people.fingerprint(principal.tenant, request)
@@ -169,7 +170,14 @@ def _form(form: TypeAdapter[T], command: KycCommand) -> T:
 def _place(command: KycCommand, fresh: Place) -> Place:
     """The command's own id is the id of the request, if it is fit to be written everywhere."""
     request_id = command.id if REQUEST_ID.fullmatch(command.id.encode()) else fresh.request_id
-    return Place(request_id=request_id, trace_id=command.traceparent[3:35] if command.traceparent else None)
+    trace = _trace(command)
+    return Place(request_id=request_id, trace_id=trace[3:35] if trace else None)
+
+
+def _trace(command: KycCommand) -> str | None:
+    """The trace that the command belongs to; one that W3C has no such value for is none, as over HTTP."""
+    given = command.traceparent
+    return given if given and TRACEPARENT.fullmatch(given.encode()) else None
 
 
 def _sender(caller: Caller, command: KycCommand) -> Sender:
@@ -179,8 +187,9 @@ def _sender(caller: Caller, command: KycCommand) -> Sender:
 
 
 def _same(command: KycCommand) -> bytes:
-    """What makes two commands the same one."""
-    return to_json([command.type, command.subject, command.expectedversion, command.data])
+    """What makes two commands the same one; the members of an object have no order."""
+    same = [command.type, command.subject, command.expectedversion, command.data]
+    return json.dumps(same, default=str, sort_keys=True).encode()
 
 
 def _again(refused: Refusal) -> Response:

@@ -139,7 +139,10 @@ def _allowed(request: Request) -> list[str]:
 
 @contextmanager
 def _hanging_up(app: App) -> Iterator[None]:
-    """Let the listeners of the feed go when the process is told to end: the server waits for every open answer."""
+    """Let those go who listen to the feed or wait for an outcome as soon as the process is told to end.
+
+    The server waits for every open answer.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # nobody tells a thread
         return
@@ -148,6 +151,7 @@ def _hanging_up(app: App) -> Iterator[None]:
 
     def hang_up(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(app.feed.close)
+        loop.call_soon_threadsafe(app.outcomes.close)
         if callable(present := before[signal.Signals(number)]):
             present(number, frame)
 

@@ -1,6 +1,5 @@
 """The front desk: what a client can ask for, with personal data sealed on its way in and opened on its way out."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,6 +14,7 @@ from kyc_service.application.ports import (
     Clock,
     DeskVault,
     KeyExists,
+    Outcomes,
     PersonErased,
     Prepared,
     Recorded,
@@ -180,9 +180,17 @@ class Desk:
     """Answers clients. It trusts its caller to have asked the policy first."""
 
     def __init__(
-        self, *, store: DeskStore, people: DeskVault, terms: TermsOf, ring: Callable[[], None], clock: Clock
+        self,
+        *,
+        store: DeskStore,
+        people: DeskVault,
+        terms: TermsOf,
+        outcomes: Outcomes,
+        ring: Callable[[], None],
+        clock: Clock,
     ) -> None:
         self._store = store
+        self._outcomes = outcomes
         self._people = people
         self._terms = terms
         self._ring = ring
@@ -357,16 +365,12 @@ class Desk:
 
     async def wait(self, tenant: str, application: UUID, until: float) -> View:
         """The application as soon as it is over, or as it is after *until* seconds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + until
-        pause = 0.05
-        while True:
+        with self._outcomes.awaited(tenant, application) as outcome:
             found = await self._found(tenant, application)
-            left = deadline - loop.time()
-            if found.state.status in TERMINAL or left <= 0:
-                return View(snapshot=found, person=await self._opened(found))
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 1.5, 1.0)
+            if found.state.status not in TERMINAL:
+                await outcome(until)
+                found = await self._found(tenant, application)
+        return View(snapshot=found, person=await self._opened(found))
 
     async def views(self, tenant: str, snapshots: Sequence[Snapshot]) -> Sequence[View]:
         """The snapshots of a list with their personal data."""

@@ -169,13 +169,13 @@ class Effects:
         pause = self._patience.wait(leased.failures)
         if isinstance(leased.order, Screen) or cause == NO_FILES:
             pause = min(pause, OUR_WAIT)
-        await self._orders.postpone(leased, self._clock() + pause, cause, failed=True)
+        await self._orders.postpone(leased, pause, cause, failed=True)
         return pause
 
     async def stand_back(self, leased: Leased, cause: str) -> timedelta:
         """Give the order back for the pause returned: whoever was to do it has no room, which counts as no failure."""
         pause = self._patience.wait(0)
-        await self._orders.postpone(leased, self._clock() + pause, cause, failed=False)
+        await self._orders.postpone(leased, pause, cause, failed=False)
         return pause
 
     async def _run(self, leased: Leased, check: str, vendor: str) -> None:

@@ -101,7 +101,7 @@ def plan(task: Task, events: Sequence[Event], found: Snapshot | None, at: dateti
         drafted.append(draft)
         for number, order in enumerate(react(event, state)):
             wait = order.after if isinstance(order, Later) else timedelta()
-            orders.append(PlannedOrder(id=uuid5(draft.id, str(number)), order=order, due_at=at + wait))
+            orders.append(PlannedOrder(id=uuid5(draft.id, str(number)), order=order, after=wait))
     if state is None:
         raise ApplicationNotFound
     handled = Handled(snapshot=_after(task, events, found, state, at), events=tuple(events))

@@ -66,6 +66,17 @@ class Campaign:
 
 
 @record
+class Stretch:
+    """The people of a tenant by application: those beyond one, up to another; None: from the first, to the last."""
+
+    beyond: UUID | None = None
+    up_to: UUID | None = None
+
+
+EVERYBODY = Stretch()
+
+
+@record
 class Outcome:
     """What a campaign found for one person, also when it found nothing. `hits` holds the entries, sealed."""
 

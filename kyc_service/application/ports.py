@@ -1,7 +1,8 @@
 """What the loop needs of the outside world, as promises; `bootstrap` decides who keeps them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -57,11 +58,11 @@ class Snapshot:
 
 @record
 class PlannedOrder:
-    """Work to do, not before `due_at`. Its id derives from the event that called for it."""
+    """Work to do, once *after* has passed since the commit. Its id derives from the event that called for it."""
 
     id: UUID
     order: Order
-    due_at: datetime
+    after: timedelta = timedelta()
 
 
 @record
@@ -179,8 +180,19 @@ class Store(Protocol):
         ...
 
 
+class Outcomes(Protocol):
+    """Tells when applications are over, whichever process decides them."""
+
+    def awaited(self, tenant: str, application: UUID) -> AbstractContextManager[Callable[[float], Awaitable[None]]]:
+        """Whoever is inside misses nothing: they can wait until the application is over, or some seconds have passed.
+
+        It may also end earlier, so look.
+        """
+        ...
+
+
 class Orders(Protocol):
-    """The durable work list."""
+    """The durable work list. When work is due is told by the clock that all workers share, and by none of their own."""
 
     async def lease(self, limit: int) -> Sequence[Leased]:
         """Up to *limit* due orders, each for this worker alone until its lease ends."""
@@ -194,8 +206,8 @@ class Orders(Protocol):
         """There was nothing to append: the order is done."""
         ...
 
-    async def postpone(self, order: Leased, until: datetime, error: str, *, failed: bool) -> None:
-        """Give the order back until then, and say why in a word; `failed` counts against its retries."""
+    async def postpone(self, order: Leased, pause: timedelta, error: str, *, failed: bool) -> None:
+        """Give the order back for the pause, and say why in a word; `failed` counts against its retries."""
         ...
 
     async def bury(self, order: Leased, error: str) -> None:

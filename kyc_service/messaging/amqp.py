@@ -13,17 +13,14 @@ from functools import lru_cache
 from typing import cast
 from uuid import UUID
 
-import aio_pika
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
-    AuthenticationError,
     ChannelClosed,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
-    ProbableAuthenticationError,
 )
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel as Underlay
@@ -33,6 +30,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
+from kyc_service.messaging.amqp_connection import connected
 from kyc_service.messaging.publisher import TOPICS, BrokerRefused, BrokerUnavailable, Message
 
 UNROUTED = f"{TOPIC}.unrouted"
@@ -54,13 +52,7 @@ async def open_amqp(url: str) -> AsyncIterator["AmqpPublisher"]:
         BrokerUnavailable: nobody answers there.
         BrokerRefused: the credentials or the topology are refused.
     """
-    try:
-        async with asyncio.timeout(PATIENCE):
-            connection = await aio_pika.connect(url, client_properties={"connection_name": "kyc-relay"})
-    except (AuthenticationError, ProbableAuthenticationError) as error:
-        raise BrokerRefused("RabbitMQ refuses the user or the password in KYC_EVENT_BROKER_URL.") from error
-    except (AMQPError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"RabbitMQ cannot be reached ({type(error).__name__}).") from error
+    connection = await connected(url, "kyc-relay")
     try:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         await _declare(channel)
@@ -71,7 +63,7 @@ async def open_amqp(url: str) -> AsyncIterator["AmqpPublisher"]:
         await _close(connection)
 
 
-async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
+async def _close(connection: AbstractConnection) -> None:
     """Say good-bye, to a broker that may be gone."""
     try:
         async with asyncio.timeout(2):

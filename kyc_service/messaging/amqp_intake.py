@@ -21,11 +21,9 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue, DeliveryMode
 from aio_pika.exceptions import (
     AMQPError,
-    AuthenticationError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     DeliveryError,
-    ProbableAuthenticationError,
 )
 from aiormq.abc import AbstractChannel as AbstractUnderlay
 from aiormq.exceptions import ChannelAccessRefused, InvalidFrameError
@@ -33,6 +31,7 @@ from crowdpay_contracts.commands import COMMANDS, PARKED
 from pamqp.encode import encode_table_value
 
 from kyc_service.messaging import parking
+from kyc_service.messaging.amqp_connection import connected
 from kyc_service.messaging.intake import (
     ADDRESS,
     ADDRESS_REFUSED,
@@ -107,13 +106,7 @@ class AmqpIntake:
         raise BrokerUnavailable("RabbitMQ delivers again and again what cannot be read.")
 
     async def _session(self) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                connection = await aio_pika.connect(self._url, client_properties={"connection_name": "kyc-inbox"})
-        except (AuthenticationError, ProbableAuthenticationError) as error:
-            raise BrokerRefused("RabbitMQ refuses the user or the password in KYC_EVENT_BROKER_URL.") from error
-        except (AMQPError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"RabbitMQ cannot be reached ({type(error).__name__}).") from error
+        connection = await connected(self._url, "kyc-inbox")
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             queue = await _declared(channel)
@@ -298,12 +291,30 @@ class _Session:
             app_id="kyc-service",
         )
         try:
-            await self._channel.default_exchange.publish(
-                reply, message.reply_to or "", mandatory=False, timeout=PATIENCE
-            )
+            await self._publish(reply, message.reply_to or "", mandatory=False)
         except (DeliveryError, TimeoutError):
             return False
         return True
+
+    async def _publish(self, message: aio_pika.Message, queue: str, *, mandatory: bool) -> None:
+        """Confirmed by the broker, however long its memory or disk is full; a process that ends waits less for it.
+
+        Raises:
+            TimeoutError: it was not confirmed while a message may be held.
+        """
+        exchange = self._channel.default_exchange
+        publishing = asyncio.ensure_future(
+            exchange.publish(message, queue, mandatory=mandatory, timeout=self._pace.hold)
+        )
+        ending = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({publishing, ending}, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(PATIENCE):
+                await publishing
+        finally:
+            for task in (publishing, ending):
+                task.cancel()
+            await asyncio.gather(publishing, ending, return_exceptions=True)
 
     async def _park(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Move the message to where somebody will look at it, with the reason and without its token."""
@@ -337,7 +348,7 @@ class _Session:
             type=message.type,
             delivery_mode=DeliveryMode.PERSISTENT,
         )
-        await self._channel.default_exchange.publish(moved, queue, mandatory=True, timeout=PATIENCE)
+        await self._publish(moved, queue, mandatory=True)
         await message.ack()
 
 

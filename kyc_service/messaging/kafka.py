@@ -132,7 +132,7 @@ async def open_kafka(where: Address, patience: float = PATIENCE) -> AsyncIterato
         await found(producer, TOPICS)
         yield KafkaPublisher(producer, patience)
     finally:
-        await _stop(producer)
+        await stopped(producer)
 
 
 async def found(producer: AIOKafkaProducer, topics: Sequence[str]) -> None:
@@ -154,7 +154,7 @@ async def found(producer: AIOKafkaProducer, topics: Sequence[str]) -> None:
             ) from error
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def stopped(producer: AIOKafkaProducer) -> None:
     """Close, and send nothing more: what was not confirmed is told again by whoever comes next.
 
     `AIOKafkaProducer.stop` first delivers what is left. When nobody takes it, that lasts for ever, and given up it
@@ -260,8 +260,12 @@ class KafkaPublisher:
         parts: dict[tuple[str, int], list[Message]] = {}
         try:
             async with asyncio.timeout(self._patience):
+                partitions = {topic: await self._partitions(topic) for topic in {one.topic for one in messages}}
                 for message in messages:
-                    parts.setdefault((message.topic, await self._partition(message)), []).append(message)
+                    known = partitions[message.topic]
+                    # As the producers of all libraries choose it by the key.
+                    partition = self._partitioner(str(message.key).encode(), known, known)
+                    parts.setdefault((message.topic, partition), []).append(message)
                 ended = await asyncio.gather(
                     *(self._in_order(*place, part) for place, part in parts.items()), return_exceptions=True
                 )
@@ -284,11 +288,8 @@ class KafkaPublisher:
         ]
         return f", and nobody leads {', '.join(found)}" if found else ""
 
-    async def _partition(self, message: Message) -> int:
-        """As the producers of all libraries choose it by the key."""
-        partitions = sorted(await self._producer.partitions_for(message.topic))
-        chosen: int = self._partitioner(str(message.key).encode(), partitions, partitions)
-        return chosen
+    async def _partitions(self, topic: str) -> Sequence[int]:
+        return sorted(await self._producer.partitions_for(topic))
 
     async def _in_order(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
         while messages:

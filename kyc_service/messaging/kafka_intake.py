@@ -29,7 +29,7 @@ from pydantic_core import to_json
 
 from kyc_service.messaging import parking
 from kyc_service.messaging.intake import ADDRESS_REFUSED, DELIVERED_TOO_OFTEN, Clerk, Pace, lasting, parked
-from kyc_service.messaging.kafka import NO_LOGIN, Address, found, security, unreachable
+from kyc_service.messaging.kafka import NO_LOGIN, Address, found, security, stopped, unreachable
 from kyc_service.messaging.letters import Answer, Carrier, Fate, Letter
 from kyc_service.messaging.parking import Report, Tally
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
@@ -39,6 +39,7 @@ log = structlog.get_logger("kyc.intake")
 GROUP = "kyc-commands"
 READERS = "kyc-parked"  # who reads the notes of what was parked: they are dealt with up to its position
 PATIENCE = 30.0
+LEAVING = 5.0
 TELLING = 10.0  # seconds in which an answer must be on the way; its topic may not exist
 MOMENT_MS = 250
 NEW_TOPICS_MS = 30_000  # after which a topic that was made later is noticed
@@ -78,8 +79,9 @@ class KafkaIntake:
         administrator = AIOKafkaAdminClient(**given)
         try:
             async with AsyncExitStack() as stack:
-                for stop in (producer.stop, administrator.close, consumer.stop):
-                    stack.push_async_callback(_stopped, stop)
+                stack.push_async_callback(stopped, producer)
+                stack.push_async_callback(_closed, administrator)
+                stack.push_async_callback(_left, consumer)
                 for start in (producer.start, administrator.start, consumer.start):
                     await self._begun(start)
                 await found(producer, (COMMANDS, PARKED))
@@ -100,10 +102,25 @@ class KafkaIntake:
             raise await unreachable(self._where, error) from error
 
 
-async def _stopped(stop: Callable[[], Awaitable[None]]) -> None:
+async def _left(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group and close.
+
+    `AIOKafkaConsumer.stop` waits for what the coordinator was asked, and who joins a group may wait minutes for it.
+    Given up meanwhile it leaves connections and tasks behind; without its connections it comes to an end, and closes.
+    """
+    stopping = asyncio.create_task(consumer.stop(), name="leave the group")
+    if not (await asyncio.wait({stopping}, timeout=LEAVING))[0]:
+        for connection in list(consumer._client._conns.values()):  # noqa: SLF001 - nothing public cuts them
+            connection.close()
+        await asyncio.wait({stopping}, timeout=LEAVING)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+
+
+async def _closed(administrator: AIOKafkaAdminClient) -> None:
     with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(5):
-            await stop()
+        async with asyncio.timeout(LEAVING):
+            await administrator.close()
 
 
 async def _unread(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, administrator: AIOKafkaAdminClient) -> int:
@@ -220,6 +237,7 @@ class _Session(ConsumerRebalanceListener):  # type: ignore[misc]  # it has no st
         """Give the next records of every partition that is idle to somebody who carries them out."""
         for partition in [partition for partition, task in self._at_work.items() if task.done()]:
             self._at_work.pop(partition).result()
+        self._consumer._coordinator.check_errors()  # noqa: SLF001 - as `getmany`, which nobody asks without a partition
         idle = self._consumer.assignment() - self._at_work.keys()
         room = self._pace.concurrency - len(self._at_work)
         if not idle or room <= 0:

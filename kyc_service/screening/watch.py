@@ -3,7 +3,8 @@
 A round brings one tenant up to date with the edition in force. People whom only some entries could concern are found
 the other way round: the changed entries look for them in an index of people, which lives in the memory of this process
 and nowhere else. Whoever is found that way, or had a hit before, is screened in full, so both ways give one answer;
-of all others the round records that nothing changed. Everything is idempotent: whoever goes on after a kill repeats at
+of all others the round records that nothing changed. It goes through the people crowd by crowd, by application, so
+that its memory holds one crowd however many they are. Everything is idempotent: whoever goes on after a kill repeats at
 most one person.
 """
 
@@ -21,6 +22,7 @@ from kyc_service.application.effects import findings_of, hits_of, probability_of
 from kyc_service.application.handle import Task, handle
 from kyc_service.application.identities import recalled
 from kyc_service.application.monitoring import (
+    EVERYBODY,
     Campaign,
     CampaignOvertaken,
     Enrolment,
@@ -29,6 +31,7 @@ from kyc_service.application.monitoring import (
     PersonNotEnrolled,
     Rounds,
     Step,
+    Stretch,
     Watched,
 )
 from kyc_service.application.ports import (
@@ -58,7 +61,7 @@ log = structlog.get_logger("kyc.watch")
 T = TypeVar("T")
 
 PAGE = 1000  # people of one look at the database
-CROWD = 50_000  # people of one index in memory
+CROWD = 50_000  # people in memory at a time, and in one index
 FEW = 25  # people who are screened in full sooner than an index of them is made
 WIDE = 0.04  # a changed entry finds people down to here, below every threshold; the full screening decides
 
@@ -83,9 +86,12 @@ class Campaigns(Rounds, Protocol):
         ...
 
     async def record_rest(
-        self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[UUID], at: datetime
+        self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[UUID], at: datetime, stretch: Stretch
     ) -> int:
-        """Say of those who were screened against *since*, without *touched*, that nothing changed; 0: it is done."""
+        """Say of those who were screened against *since*, without *touched*, that nothing changed; 0: it is done.
+
+        It concerns nobody outside the *stretch*.
+        """
         ...
 
     async def had_hits(self, tenant: str, people: Sequence[UUID]) -> frozenset[UUID]:
@@ -103,6 +109,14 @@ class Pace:
 
     pause: float
     sample: int
+
+
+@record
+class Crowd:
+    """As many people as are in memory at a time: all in the *stretch* who are to be looked at."""
+
+    people: Sequence[Enrolment]
+    stretch: Stretch
 
 
 @record
@@ -159,8 +173,10 @@ class Watch:
         pace: Pace,
         clock: Clock,
         counted: Callable[[Round], None] = lambda _: None,
+        crowd: int = CROWD,
     ) -> None:
         self._counted = counted
+        self._crowd = crowd
         self._people = people
         self._campaigns = campaigns
         self._store = store
@@ -289,24 +305,36 @@ class Watch:
 
     async def _of_tenant(self, tenant: str, edition: Edition, progress: Callable[[int], None]) -> Round:
         campaign = await self._open(tenant, edition, Occasion.DELTA)
-        pending = [person async for person in self._pending(campaign)]
         done = Round()
-        for wanted, people in by_plan(pending, campaign.lists, campaign.engine):
+        async for crowd in self._crowds(campaign):
+            done += await self._of_crowd(campaign, edition, crowd, progress)
+            del crowd  # before the next one is read
+        # whom a check has screened meanwhile
+        return done + await self._unchanged(campaign, campaign.lists, (), EVERYBODY)
+
+    async def _of_crowd(
+        self, campaign: Campaign, edition: Edition, crowd: Crowd, progress: Callable[[int], None]
+    ) -> Round:
+        done = Round()
+        for wanted, people in by_plan(crowd.people, campaign.lists, campaign.engine):
             match wanted:
                 case Delta(since=since) if len(people) > FEW and None not in since.values():
-                    done += await self._delta(campaign, edition, people, since)
+                    alike = replace(crowd, people=people)
+                    done += await self._delta(campaign, edition, alike, since)
                     progress(len(people))
                 case _:
                     for person in people:
                         done += await self._screen(campaign, person)
                         progress(1)
-        return done + await self._unchanged(campaign, campaign.lists, ())  # whom a check has screened meanwhile
+        return done
 
-    async def _unchanged(self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[Enrolment]) -> Round:
-        """Record that nothing changed for those who were screened against *since*, but for the *touched*."""
+    async def _unchanged(
+        self, campaign: Campaign, since: Mapping[str, int], touched: Sequence[Enrolment], stretch: Stretch
+    ) -> Round:
+        """Record that nothing changed for those of the stretch who were screened against *since*, but the *touched*."""
         left_out = [person.application for person in touched]
         count = 0
-        while batch := await self._campaigns.record_rest(campaign, since, left_out, self._clock()):
+        while batch := await self._campaigns.record_rest(campaign, since, left_out, self._clock(), stretch):
             self._counted(Round(unchanged=batch))
             count += batch
         return Round(unchanged=count)
@@ -317,6 +345,21 @@ class Watch:
             for person in page:
                 yield person
             after = page[-1].application
+
+    async def _crowds(self, campaign: Campaign) -> AsyncIterator[Crowd]:
+        """Who is pending, a bounded number at a time."""
+        beyond: UUID | None = None
+        after: UUID | None = None
+        people: list[Enrolment] = []
+        while page := await self._campaigns.pending(campaign, after, min(PAGE, self._crowd - len(people))):
+            people += page
+            after = page[-1].application
+            del page  # it would stay beside the next one
+            if len(people) == self._crowd:
+                yield Crowd(people=people, stretch=Stretch(beyond=beyond, up_to=after))
+                beyond, people = after, []
+        if people:
+            yield Crowd(people=people, stretch=Stretch(beyond=beyond, up_to=after))
 
     async def _open(self, tenant: str, edition: Edition, occasion: Occasion, round_: str = "") -> Campaign:
         return await self._campaigns.open(self._campaign(tenant, edition, occasion, round_))
@@ -335,16 +378,15 @@ class Watch:
         )
 
     async def _delta(
-        self, campaign: Campaign, edition: Edition, people: Sequence[Enrolment], since: Mapping[str, int | None]
+        self, campaign: Campaign, edition: Edition, crowd: Crowd, since: Mapping[str, int | None]
     ) -> Round:
         """People who were all screened against the same versions; only what changed since can concern them."""
+        people = crowd.people
         changed: list[Entry] = []
         for source, version in since.items():
             if source in campaign.lists:
                 changed += (await self._lists.changes(source, version, campaign.lists[source])).to_screen()
-        again: set[UUID] = set()
-        for start in range(0, len(people), CROWD):
-            again |= await self._found_by(changed, campaign.tenant, people[start : start + CROWD], edition)
+        again = await self._found_by(changed, campaign.tenant, people, edition)
         for start in range(0, len(people), PAGE):
             # Whoever had a hit is looked at again: its entry may have changed, or be gone.
             page = [person.application for person in people[start : start + PAGE]]
@@ -353,7 +395,7 @@ class Watch:
         done = Round()
         for person in touched:
             done += await self._screen(campaign, person)
-        return done + await self._unchanged(campaign, people[0].lists or {}, touched)
+        return done + await self._unchanged(campaign, people[0].lists or {}, touched, crowd.stretch)
 
     async def _found_by(
         self, changed: Sequence[Entry], tenant: str, people: Sequence[Enrolment], edition: Edition

@@ -184,7 +184,7 @@ def _event(draft: Drafted) -> dict[str, object]:
 
 def _order(planned: PlannedOrder) -> dict[str, object]:
     kind, payload = codec.encode_order(planned.order)
-    return {"id": planned.id, "kind": kind, "payload": payload, "due": planned.due_at.isoformat()}
+    return {"id": planned.id, "kind": kind, "payload": payload, "after": planned.after.total_seconds()}
 
 
 def _meta(cause: Cause) -> dict[str, str]:

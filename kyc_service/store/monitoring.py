@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from kyc_service.application.monitoring import (
+    EVERYBODY,
     Campaign,
     CampaignOvertaken,
     Enrolment,
@@ -20,6 +21,7 @@ from kyc_service.application.monitoring import (
     Outcome,
     PersonNotEnrolled,
     Step,
+    Stretch,
 )
 from kyc_service.domain.application import Sealed
 from kyc_service.store.database import Connection, Database
@@ -98,6 +100,8 @@ RECORD_REST = """
         limit 1
       ) last on true
       where e.tenant = %(tenant)s and e.ended_at is null and e.screened_facts = e.facts
+        and (%(beyond)s::uuid is null or e.application > %(beyond)s)
+        and (%(up_to)s::uuid is null or e.application <= %(up_to)s)
         and e.engine = %(engine)s and e.lists = %(since)s and not e.application = any(%(touched)s)
         and not exists (
           select from outcomes o
@@ -240,10 +244,11 @@ class Campaigns:
         since: Mapping[str, int],
         touched: Sequence[UUID],
         at: datetime,
+        stretch: Stretch = EVERYBODY,
         *,
         limit: int = 10_000,
     ) -> int:
-        """Say of everybody whom a delta does not touch that nothing changed; how many there were, at most *limit*.
+        """Say of all in the *stretch* whom a delta does not touch that nothing changed; how many, at most *limit*.
 
         It concerns those who were screened against *since*, with the campaign's engine and their present facts. Call it
         until it answers 0.
@@ -255,6 +260,8 @@ class Campaigns:
             "since": Jsonb(dict(since)),
             "lists": Jsonb(dict(campaign.lists)),
             "touched": list(touched),
+            "beyond": stretch.beyond,
+            "up_to": stretch.up_to,
             "at": at,
             "limit": limit,
         }

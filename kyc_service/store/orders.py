@@ -1,7 +1,7 @@
 """The durable work list in PostgreSQL."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -27,7 +27,8 @@ FINISH = """
 """
 POSTPONE = """
     update orders
-    set due_at = %s, leased_until = null, last_error = %s, failures = failures + %s, lease = lease + 1
+    set due_at = clock_timestamp() + %s * interval '1 second', leased_until = null, last_error = %s,
+        failures = failures + %s, lease = lease + 1
     where tenant = %s and id = %s and lease = %s and done_at is null
 """
 BURY = """
@@ -70,9 +71,9 @@ class Orders:
         if not await self._touch(order, FINISH, at):
             raise LeaseLost
 
-    async def postpone(self, order: Leased, until: datetime, error: str, *, failed: bool) -> None:
-        """Give the order back until then; a stale worker changes nothing."""
-        await self._touch(order, POSTPONE, until, error, int(failed))
+    async def postpone(self, order: Leased, pause: timedelta, error: str, *, failed: bool) -> None:
+        """Give the order back for the pause; a stale worker changes nothing."""
+        await self._touch(order, POSTPONE, pause.total_seconds(), error, int(failed))
 
     async def bury(self, order: Leased, error: str) -> None:
         """Give the order up for good; it stays in the table for an operator."""

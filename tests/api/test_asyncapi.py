@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]  # it has no stubs here
 import pytest
 from crowdpay_contracts import COMMANDS, PARKED, TOPIC, CommandType, EventType, KycCommand, parse_event
+from crowdpay_contracts.internal import INTERNAL_TOPIC, KYC_SCREENING_ALERT
 from starlette.testclient import TestClient
 
 from kyc_service.api import answers, asyncapi
@@ -79,9 +80,16 @@ def test_the_service_shows_the_document_to_everybody(api: TestClient) -> None:
 def test_every_type_of_the_contract_is_described() -> None:
     described = document()
     assert {*described["channels"]["events"]["messages"]} == {kind.value for kind in EventType}
+    assert {*described["channels"]["internal"]["messages"]} == {KYC_SCREENING_ALERT}
     assert {*described["channels"]["commands"]["messages"]} == {kind.value for kind in CommandType}
     addresses = {name: channel["address"] for name, channel in described["channels"].items()}
-    assert addresses == {"events": TOPIC, "commands": COMMANDS, "parked": PARKED, "replies": None}
+    assert addresses == {
+        "events": TOPIC,
+        "internal": INTERNAL_TOPIC,
+        "commands": COMMANDS,
+        "parked": PARKED,
+        "replies": None,
+    }
 
 
 def references(part: object) -> Iterator[str]:

@@ -49,6 +49,17 @@ def test_an_erased_person_is_gone_from_every_answer(erased: dict[str, Any], wher
     assert api.get(f"{where}/history").status_code == 200
 
 
+def test_the_feed_tells_of_an_erased_person_what_it_told_before_and_goes_on(
+    erased: dict[str, Any], where: str, api: TestClient
+) -> None:
+    first = api.get("/v1/kyc/events?limit=1")
+    (told,) = first.json()
+    assert told["subject"] == where.rpartition("/")[2]
+    assert erased["email"] not in first.text
+    rest = api.get(first.links["next"]["url"]).json()
+    assert [event["type"] for event in rest] == ["KYC_CREATED"]
+
+
 def test_nothing_new_is_kept_about_an_erased_person(erased: dict[str, Any], api: TestClient) -> None:
     answer = api.post(APPLICATIONS, json=erased)
     assert (answer.status_code, answer.json()["code"]) == (410, "person_erased")

@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 from cloudevents.core.v1.event import CloudEvent
 from crowdpay_contracts import KycEvent, parse_event
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from kyc_service.access.development import DevelopmentIssuer
@@ -276,6 +277,31 @@ async def test_a_stream_ends_with_its_token(client: httpx2.AsyncClient, settings
     late = issuer.issue("sandbox", ("subscriber",), "u-1", "shop", timedelta(seconds=-5))  # within the leeway
     async with asyncio.timeout(10), listening(client, Authorization=f"Bearer {late}") as stream:
         assert await stream.next() is None
+
+
+async def test_who_asks_for_the_head_of_a_stream_listens_to_nothing(app: App, client: httpx2.AsyncClient) -> None:
+    for _ in range(3):
+        answer = await client.head(FEED, headers=STREAMING)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert (await client.get("/healthz")).status_code == 200  # the connection is free again
+    assert not app.feed._listening
+
+
+async def test_whoever_does_not_read_keeps_no_place_for_ever(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "OVERTIME", 0.2)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b": alive\n\n"
+
+    async def never(*_: object) -> Any:
+        await asyncio.Event().wait()
+
+    stream = events.EventStream(content(), app.feed, 0.0)
+    async with asyncio.timeout(10):
+        with pytest.raises(ClientDisconnect):
+            await stream({"type": "http"}, never, never)
+    assert not app.feed._listening
 
 
 async def test_only_so_many_listen_at_a_time(app: App, client: httpx2.AsyncClient) -> None:

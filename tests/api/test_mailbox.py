@@ -86,6 +86,13 @@ async def test_the_same_name_for_another_command_is_refused(send: Send, form: Fo
     assert (answer.fate, answer.reason) == (Fate.REFUSED, "idempotency_key_reused")
 
 
+async def test_the_members_of_a_command_have_no_order(send: Send, form: Form) -> None:
+    body = form()
+    first = await send(submission(body))
+    again = await send(submission(dict(reversed(body.items()))))
+    assert again.body == first.body
+
+
 async def test_a_name_is_the_source_and_the_id_together(send: Send, form: Form) -> None:
     body = form()
     first = await send(submit_command(body, id="1", source="/shop"))
@@ -264,6 +271,15 @@ async def test_the_trace_of_a_command_is_taken_along(app: App, send: Send, form:
     assert {(event.cause.trace, event.cause.causation, event.cause.actor) for event in events} == {
         (trace, "1", app.people.pseudonym("sandbox", "u-1"))
     }
+
+
+async def test_a_trace_that_cannot_be_one_is_none_as_over_http(app: App, send: Send, form: Form) -> None:
+    command = submission(form()).model_copy(update={"traceparent": f"00-{'0' * 32}-00f067aa0ba902b7-01"})
+    application = UUID(told(await send(command))["id"])
+    history = await app.applications.history("sandbox", application)
+    assert {event.cause.trace for event in history} == {None}
+    again = await send(command.model_copy(update={"data": {}}))
+    assert "trace_id" not in told(again)
 
 
 def test_nothing_of_a_letter_is_printed() -> None:

@@ -1,18 +1,22 @@
 """What the tests of the bus have in common: somebody who writes events, and somebody who reads them from the broker."""
 
 import asyncio
+import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
+import jsonschema  # type: ignore[import-untyped]  # it has no stubs here
 import pika
 from crowdpay_contracts.envelope import TOPIC, KycEvent, parse_event
 from nodes import free_port
 
+from kyc_service.api.asyncapi import document
 from kyc_service.application.handle import Task, handle
 from kyc_service.application.ids import new_id
 from kyc_service.application.ports import Cause
@@ -187,6 +191,15 @@ async def journal_of(target: str) -> AsyncIterator[Journal]:
         yield Journal(database, Bells(target, Doorbell()))
     finally:
         await database.close()
+
+
+def conforms(name: str, body: bytes, headers: Mapping[str, Any] | None = None) -> None:
+    """Whether what the broker holds is the message *name* of the AsyncAPI document."""
+    components = document()["components"]
+    message = components["messages"][name]
+    jsonschema.Draft202012Validator({**message["payload"], "components": components}).validate(json.loads(body))
+    if headers is not None:
+        jsonschema.Draft202012Validator(message["headers"]).validate(dict(headers))
 
 
 async def unreported(broker: str, waiting: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import confluent_kafka
 
-PRODUCE, METADATA = 0, 3
+PRODUCE, FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP, INIT_PRODUCER = 0, 10, 11, 14, 22
 PRODUCER = 0  # the kind of a client
 
 
@@ -21,6 +21,8 @@ def _library() -> ctypes.CDLL:
         "rd_kafka_new": ctypes.c_void_p,
         "rd_kafka_mock_cluster_new": ctypes.c_void_p,
         "rd_kafka_mock_cluster_bootstraps": ctypes.c_char_p,
+        "rd_kafka_mock_get_requests": ctypes.POINTER(ctypes.c_void_p),
+        "rd_kafka_mock_request_api_key": ctypes.c_int16,
     }.items():
         getattr(library, name).restype = result
     return library
@@ -38,6 +40,7 @@ class MockCluster:
         assert self._client, why.value
         self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, brokers))
         assert self._cluster
+        self._library.rd_kafka_mock_start_request_tracking(self._cluster)
 
     @property
     def servers(self) -> str:
@@ -68,6 +71,14 @@ class MockCluster:
         """Answer requests of that kind as it should be from now on."""
         self._library.rd_kafka_mock_clear_request_errors(self._cluster, ctypes.c_int16(request))
 
+    def asked(self, request: int) -> bool:
+        """Whether anybody has asked for that."""
+        count = ctypes.c_size_t()
+        found = self._library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(count))
+        kinds = {self._library.rd_kafka_mock_request_api_key(ctypes.c_void_p(one)) for one in found[: count.value]}
+        self._library.rd_kafka_mock_request_destroy_array(found, count)
+        return request in kinds
+
     def down(self, broker: int) -> None:
         """Cut the broker off."""
         self._call("broker_set_down", broker)
@@ -79,6 +90,14 @@ class MockCluster:
     def slow(self, broker: int, milliseconds: int) -> None:
         """Let everything that the broker answers take so long."""
         self._call("broker_set_rtt", broker, milliseconds)
+
+    def coordinate(self, group: str, broker: int) -> None:
+        """Give the group another coordinator."""
+        self._call("coordinator_set", b"group", group.encode(), broker)
+
+    def gather(self, milliseconds: int) -> None:
+        """Let a group that has no member wait so long for more of them, before its first member has joined."""
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ctypes.c_int32(milliseconds))
 
     def end(self) -> None:
         """For good."""

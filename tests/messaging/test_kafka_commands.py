@@ -15,7 +15,9 @@ from bus import eventually, unreported
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED, REPLIES, amend_command, encode_command, submit_command
-from nodes import kafka_mesh
+from mock_cluster import FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP, MockCluster, mock_cluster
+from nodes import kafka_mesh, mesh_node
+from structlog.testing import capture_logs
 
 from kyc_service.access.development import DevelopmentIssuer
 from kyc_service.api.answers import Application, Problem
@@ -32,16 +34,22 @@ from kyc_service.store.applications import Page
 Bearer: TypeAlias = Callable[..., str]
 PACE = Pace(concurrency=4, attempts=3, pause=0.02, limit=10, hold=0.4)
 PARTITIONS = 3
+UNKNOWN_TOPIC, GROUP_NOT_ALLOWED = 3, 30
+
+
+def make(servers: str) -> None:
+    """The three topics."""
+    administrator = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    topics = [NewTopic(COMMANDS, PARTITIONS, 1), NewTopic(PARKED, 1, 1), NewTopic(REPLIES, 1, 1)]
+    for made in administrator.create_topics(topics).values():
+        made.result(10)
 
 
 @pytest.fixture
 def servers() -> Iterator[str]:
     """A broker of the test's own, with the three topics."""
     with kafka_mesh() as servers:
-        administrator = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-        topics = [NewTopic(COMMANDS, PARTITIONS, 1), NewTopic(PARKED, 1, 1), NewTopic(REPLIES, 1, 1)]
-        for made in administrator.create_topics(topics).values():
-            made.result(10)
+        make(servers)
         yield servers
 
 
@@ -284,3 +292,109 @@ async def test_what_lies_parked_is_counted_until_its_note_is_read(servers: str, 
         await eventually(lambda: lies(0))
         await sender.send(b"no command either", None)
         await eventually(lambda: lies(1))
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    """Brokers that do as they are told, with the topics of one partition."""
+    with mock_cluster() as cluster:
+        for topic in (COMMANDS, PARKED, REPLIES):
+            cluster.make(topic, 1, 3)
+        yield cluster
+
+
+async def test_an_intake_that_stops_while_it_joins_its_group_leaves_nothing_behind(cluster: MockCluster) -> None:
+    cluster.gather(600_000)
+    before = asyncio.all_tasks()  # each connection has one that reads
+    with capture_logs() as lines:
+        async with listening(cluster.servers, Faulty()):
+
+            async def joining() -> bool:
+                return bool(lines) and cluster.asked(JOIN_GROUP)
+
+            await eventually(joining)
+    assert lines == [{"event": "listening", "topic": COMMANDS, "log_level": "info"}]
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("request_kind", [FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP])
+async def test_a_group_that_the_user_may_not_join_is_told_in_one_sentence(
+    cluster: MockCluster, request_kind: int
+) -> None:
+    cluster.answer(request_kind, *[GROUP_NOT_ALLOWED] * 1000)
+    with capture_logs() as lines:
+        async with listening(cluster.servers, Faulty()):
+
+            async def refused() -> bool:
+                return any(line["event"] == "broker_unavailable" for line in lines)
+
+            await eventually(refused)
+    assert {line["why"] for line in lines if line["event"] == "broker_unavailable"} == {
+        f"Kafka does not let the user read {COMMANDS} in the group {GROUP}."
+    }
+
+
+@pytest.mark.parametrize("missing", [COMMANDS, PARKED])
+async def test_a_topic_that_is_missing_is_told_in_one_sentence(cluster: MockCluster, missing: str) -> None:
+    cluster.refuse(missing, UNKNOWN_TOPIC)
+    with capture_logs() as lines:
+        async with listening(cluster.servers, Faulty()):
+
+            async def refused() -> bool:
+                return bool(lines)
+
+            await eventually(refused, 40)
+    assert lines[0]["why"] == (
+        f"Kafka has no topic {missing}: make {COMMANDS} and {PARKED}, with as many partitions as you like."
+    )
+
+
+async def test_commands_come_in_again_from_a_broker_that_was_killed() -> None:
+    with mesh_node() as node:
+        make(node.servers)
+        faulty = Faulty()
+
+        async def heard(*bodies: bytes) -> None:
+            async def came() -> bool:
+                return [letter.body for letter in faulty.letters] == list(bodies)
+
+            await eventually(came, 60)
+
+        async with listening(node.servers, faulty):
+            async with AIOKafkaProducer(bootstrap_servers=node.servers) as producer:
+                await Sender(node.servers, producer).send(b"before", None)
+            await heard(b"before")
+            node.kill()
+            node.start()
+            make(node.servers)
+            async with AIOKafkaProducer(bootstrap_servers=node.servers) as producer:
+                await Sender(node.servers, producer).send(b"after", None)
+            await heard(b"before", b"after")
+
+
+async def test_commands_survive_brokers_that_go_down_one_after_the_other(cluster: MockCluster) -> None:
+    """Each of them is at times the leader, and the coordinator of the group."""
+    faulty = Faulty()
+    sent = [b"%d" % number for number in range(60)]
+    async with (
+        listening(cluster.servers, faulty),
+        AIOKafkaProducer(bootstrap_servers=cluster.servers, enable_idempotence=True) as producer,
+    ):
+        sender = Sender(cluster.servers, producer)
+        for number, body in enumerate(sent):
+            await sender.send(body, None)
+            if number % 10 == 5:
+                away, following = number // 10 % 3 + 1, (number // 10 + 1) % 3 + 1
+                cluster.coordinate(GROUP, following)
+                for topic in (COMMANDS, PARKED, REPLIES):
+                    cluster.lead(topic, 0, following)
+                cluster.down(away)
+                await asyncio.sleep(0.2)
+                cluster.up(away)
+
+        async def came() -> bool:
+            return {letter.body for letter in faulty.letters} == set(sent)
+
+        await eventually(came, 60)
+    firsts = list(dict.fromkeys(letter.body for letter in faulty.letters))
+    assert firsts == sent

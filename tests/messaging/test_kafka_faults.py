@@ -11,7 +11,7 @@ from bus import Journal, eventually, per_application, relaying
 from confluent_kafka import Consumer, TopicPartition
 from crowdpay_contracts.envelope import TOPIC, KycEvent, parse_event
 from crowdpay_contracts.internal import INTERNAL_TOPIC
-from mock_cluster import PRODUCE, MockCluster, mock_cluster
+from mock_cluster import INIT_PRODUCER, PRODUCE, MockCluster, mock_cluster
 from nodes import RabbitNode, kafka_mesh
 from structlog.testing import capture_logs
 
@@ -22,7 +22,6 @@ from kyc_service.settings import RelayMode
 UNKNOWN_TOPIC, TOO_LARGE, NOT_ENOUGH_REPLICAS, TOPIC_NOT_ALLOWED, NOT_ALLOWED = 3, 10, 19, 29, 31
 POLICY_VIOLATION, OUT_OF_ORDER, OLD_EPOCH, UNKNOWN_PRODUCER = 44, 45, 47, 59
 NOT_LEADER, TIMED_OUT, STORAGE = 6, 7, 56
-INIT_PRODUCER = 22
 NOBODY = -1
 BODY = b"x" * 100_000  # two of them fit into a batch
 
@@ -49,7 +48,8 @@ def told(servers: str, count: int) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test", "log_level": 0})
     try:
         partitions = [
-            TopicPartition(TOPIC, number, 0) for number in consumer.list_topics(TOPIC).topics[TOPIC].partitions
+            TopicPartition(TOPIC, number, 0)
+            for number in consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
         ]
         count = count or sum(consumer.get_watermark_offsets(one, timeout=10)[1] for one in partitions)
         consumer.assign(partitions)
@@ -236,3 +236,29 @@ async def test_leaders_that_change_and_brokers_that_go_down_lose_nothing(
     arrived = per_application(events)
     assert set(arrived) == set(streams)
     assert all(len(sequences) == 2 and sequences == sorted(sequences) for sequences in arrived.values())
+
+
+async def test_a_kafka_that_is_down_holds_up_its_own_position_alone(
+    journal: Journal, cluster: MockCluster, rabbit: RabbitNode
+) -> None:
+    consumer = RabbitConsumer(rabbit.url)
+    async with (
+        relaying(journal, f"kafka://{cluster.servers}", RelayMode.TAIL, "kafka") as log,
+        relaying(journal, rabbit.url, RelayMode.TAIL, "rabbitmq"),
+    ):
+        streams = [await journal.submit()]
+        await all_told(journal, cluster.servers, 1)
+        for broker in (1, 2, 3):
+            cluster.down(broker)
+        streams += [await journal.submit() for _ in range(5)]
+        assert [event.subject for event in await consumer.events(6)] == streams
+
+        async def caught_up() -> bool:
+            return (await log.backlogs(["rabbitmq"]))["rabbitmq"].behind == 0
+
+        await eventually(caught_up)
+        assert (await log.backlogs(["kafka"]))["kafka"].behind == 5
+        for broker in (1, 2, 3):
+            cluster.up(broker)
+        events = await all_told(journal, cluster.servers, 6)
+    assert [event.subject for event in events] == streams

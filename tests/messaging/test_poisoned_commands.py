@@ -10,6 +10,7 @@ from crowdpay_contracts import COMMANDS, MEDIA_TYPE, PARKED
 from letterbox import PACE, Sender, declared, listening
 from nodes import RabbitNode
 
+from kyc_service.messaging import amqp_intake
 from kyc_service.messaging.intake import Pace
 from kyc_service.messaging.letters import Answer, Fate, Letter
 
@@ -124,6 +125,25 @@ async def test_a_sender_who_takes_no_answers_holds_up_nobody_else(clean: RabbitN
     assert clerks.innocent == INNOCENT + PACE.attempts
     with pika.BlockingConnection(pika.URLParameters(clean.url)) as connection:
         connection.channel().queue_delete("kyc.replies.full")
+
+
+async def test_a_broker_whose_memory_is_full_costs_no_command_its_deliveries(
+    clean: RabbitNode, outside: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ delivers then, and reads nothing from those who publish: no answer, and no acknowledgement either."""
+    monkeypatch.setattr(amqp_intake, "PATIENCE", 0.2)
+    clerks = Clerks()
+    innocent(outside)
+    await asyncio.to_thread(clean.control, "set_vm_memory_high_watermark", "0")
+    try:
+        async with listening(clean.url, clerks, Pace(concurrency=INNOCENT, attempts=1, hold=60)):
+            await eventually(lambda: asyncio.sleep(0, clerks.innocent == INNOCENT))
+            await asyncio.sleep(2)  # in which nothing is given up
+            await asyncio.to_thread(clean.control, "set_vm_memory_high_watermark", "absolute", "1GB")
+            assert len(await outside.answers(INNOCENT)) == INNOCENT
+    finally:
+        await asyncio.to_thread(clean.control, "set_vm_memory_high_watermark", "absolute", "1GB")
+    assert (clerks.innocent, outside.waiting(PARKED)) == (INNOCENT, 0)
 
 
 async def test_a_queue_that_is_deleted_is_declared_again(clean: RabbitNode, outside: Sender) -> None:

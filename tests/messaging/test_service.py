@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from bus import Consumer
+from bus import Consumer, conforms
 from crowdpay_contracts.envelope import parse_event
 from nodes import RabbitNode
 from starlette.testclient import TestClient
@@ -31,7 +31,9 @@ WALKS = (Magic.VERIFIED, Magic.EXPIRED, Magic.EVERY_VENDOR_DOWN, Magic.MISMATCH)
 def bearer(settings: Settings) -> Mapping[str, str]:
     """Everybody at once."""
     issuer = DevelopmentIssuer(settings)
-    token = issuer.issue("sandbox", ("submitter", "reader", "reviewer"), "u-1", "shop", timedelta(minutes=10))
+    token = issuer.issue(
+        "sandbox", ("submitter", "reader", "reviewer", "subscriber"), "u-1", "shop", timedelta(minutes=10)
+    )
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -94,25 +96,32 @@ def test_no_personal_data_reaches_the_bus(served: TestClient, rabbit: RabbitNode
     assert {"KYC_VERIFIED", "KYC_REJECTED", "KYC_ROLLBACK"} <= set(ended.values())
     assert len(found) == 2 * len(WALKS)
     for method, properties, body in found:
+        conforms(method.routing_key, body)
         everything = json.dumps([method.routing_key, method.exchange, repr(properties), body.decode()]).lower()
         for canary in CANARIES:
             assert canary.lower() not in everything
         assert str(magic_file_id(Magic.VERIFIED)) not in everything
+    feed = served.get("/v1/kyc/events", headers=bearer)
+    bodies = sorted((body for _, _, body in found), key=lambda body: parse_event(body).sequence)
+    assert feed.content == b"[" + b",".join(bodies) + b"]"
     while (shown := served.get("/readyz").json()["brokers"]["rabbitmq"])["behind"]:  # the position is saved a bit later
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert shown == {"behind": 0, "age_seconds": 0.0, "unrouted": 0, "parked": 0, "parked_age_seconds": 0.0}
 
 
-def test_a_broker_that_is_away_makes_nothing_unready(settings: Settings, bearer: Mapping[str, str]) -> None:
-    away = settings.model_copy(update={"event_broker_url": type(settings.db_dsn)("amqp://127.0.0.1:1/")})
+@pytest.mark.parametrize(("url", "name"), [("amqp://127.0.0.1:1/", "rabbitmq"), ("kafka://127.0.0.1:1", "kafka")])
+def test_a_broker_that_is_away_makes_nothing_unready(
+    settings: Settings, bearer: Mapping[str, str], url: str, name: str
+) -> None:
+    away = settings.model_copy(update={"event_broker_url": type(settings.db_dsn)(url)})
     with TestClient(create_app(away), base_url="http://kyc.test") as client:
         answer = client.post("/v1/kyc/applications", json=submission(Magic.VERIFIED), headers=bearer)
         assert answer.status_code == 201
         ready = client.get("/readyz")
         assert ready.status_code == 200
-        assert ready.json()["brokers"]["rabbitmq"]["behind"] >= 1
-        assert ready.json()["brokers"]["rabbitmq"]["age_seconds"] >= 0
+        assert ready.json()["brokers"][name]["behind"] >= 1
+        assert ready.json()["brokers"][name]["age_seconds"] >= 0
 
 
 def test_what_lies_parked_is_shown_to_whoever_asks_for_readiness(settings: Settings, dsn: str) -> None:
@@ -150,15 +159,19 @@ def test_kyc_relay_tells_and_stops_when_it_is_told_to(
 
 
 @pytest.mark.parametrize(
-    ("url", "code", "said"),
+    ("command", "url", "code", "said"),
     [
-        ("", 1, "kyc: There is no broker to tell: set KYC_EVENT_BROKER_URL."),
-        ("ftp://user:secret@host/", 2, "kyc: KYC_EVENT_BROKER_URL: an address begins with one of"),
+        ("relay", "", 1, "kyc: There is no broker to tell: set KYC_EVENT_BROKER_URL."),
+        ("inbox", "", 1, "kyc: There is no broker to take commands from: set KYC_EVENT_BROKER_URL."),
+        ("relay", "ftp://user:secret@host/", 2, "kyc: KYC_EVENT_BROKER_URL: an address begins with one of"),
+        ("inbox", "amqp://user:secret@/", 2, "kyc: KYC_EVENT_BROKER_URL: an address names no host."),
     ],
 )
-def test_kyc_relay_says_in_one_line_what_is_missing(url: str, code: int, said: str, dsn: str, tmp_path: Path) -> None:
+def test_relay_and_inbox_say_in_one_line_what_is_missing(
+    command: str, url: str, code: int, said: str, dsn: str, tmp_path: Path
+) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "kyc_service.cli.main", "relay"],
+        [sys.executable, "-m", "kyc_service.cli.main", command],
         env={**os.environ, "KYC_DB_DSN": dsn, "KYC_STATE_DIR": str(tmp_path), "KYC_EVENT_BROKER_URL": url},
         capture_output=True,
         text=True,

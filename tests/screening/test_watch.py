@@ -1,8 +1,9 @@
 """Whoever was verified is watched: lists change, and what is new is told once, whatever is repeated or killed."""
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ import structlog
 from click.testing import CliRunner, Result
 
 from kyc_service.application.desk import Announced, Caller, HitVerdict, Submission, View
+from kyc_service.application.monitoring import Campaign, Enrolment
 from kyc_service.application.watchlists import VersionStatus
 from kyc_service.bootstrap import App, build
 from kyc_service.cli.main import cli
@@ -23,6 +25,7 @@ from kyc_service.screening.monitoring import Changes
 from kyc_service.screening.rehearsal import Difference, Notes
 from kyc_service.screening.watch import FEW, Round
 from kyc_service.settings import Settings
+from kyc_service.store.monitoring import Campaigns
 
 CALLER = Caller(tenant="sandbox", client="shop", actor="u-1", request="r-1")
 OTHERS = [f"Somebody Else Number{number}" for number in range(60)]
@@ -173,6 +176,43 @@ async def test_a_changed_entry_finds_its_people_among_many_and_the_rest_is_on_re
     with psycopg.connect(dsn) as connection:
         rows = connection.execute("select campaign, count(*) from outcomes group by campaign").fetchall()
     assert [count for _, count in rows] == [len(people) + 1] * 2
+
+
+class Counting(Campaigns):
+    """Notes how many people are in memory whenever more of them were read."""
+
+    most = 0
+
+    async def pending(self, campaign: Campaign, after: UUID | None, limit: int) -> Sequence[Enrolment]:
+        page = await super().pending(campaign, after, limit)
+        gc.collect()
+        self.most = max(self.most, sum(isinstance(one, Enrolment) for one in gc.get_objects()))
+        return page
+
+
+async def test_a_round_holds_one_crowd_in_memory_and_finds_whoever_it_would_find_at_once(
+    app: App, enter: Enter, imported: Import, dsn: str
+) -> None:
+    crowd = FEW + 3
+    names = [f"Applicant Person{chr(97 + number // 26)}{chr(97 + number % 26)}nov" for number in range(2 * crowd + 4)]
+    wanted = {
+        3: "Ivan Petrovich Sidorov",
+        crowd + 3: "Pyotr Ilyich Chaikovsky",
+        2 * crowd + 3: "Anton Pavlovich Chekhov",
+    }
+    people = [await enter(wanted.get(number, name)) for number, name in enumerate(names)]
+    await app.watch.round()
+    await imported(*wanted.values())
+    counting = Counting(app.database)
+    app.watch._campaigns, app.watch._crowd = counting, crowd
+    done = await app.watch.round()
+    assert counting.most == crowd
+    assert [number for number, one in enumerate(sorted(people)) if await alerts(app, one)] == list(wanted)
+    assert done == Round(screened=2 + 4, unchanged=2 * (crowd - 1), alerts=3)  # the few of the last crowd in full
+    assert await app.watch.round() == Round()
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("select count(*), count(distinct application) from outcomes group by campaign")
+        assert rows.fetchall() == [(len(people), len(people))] * 2
 
 
 async def test_a_round_that_was_killed_goes_on_where_it_was(app: App, enter: Enter, imported: Import) -> None:
