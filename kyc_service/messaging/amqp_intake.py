@@ -251,7 +251,7 @@ class _Session:
         attempt = _deliveries(message)
         if reason := self._unseen(message, attempt):
             return await self._park(message, reason)
-        answer = await self._clerk.answer(_letter(message))
+        answer = await self._clerk.answer(_letter(message), self._trust)
         if answer is None:
             return await self._put_back(message)
         last = attempt >= self._pace.attempts

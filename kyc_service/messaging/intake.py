@@ -63,8 +63,8 @@ class Clerk:
         self._pace = pace
         self._stopping = stopping
 
-    async def answer(self, letter: Letter) -> Answer | None:
-        """The answer; None when it has to wait any longer, or when the process ends."""
+    async def answer(self, letter: Letter, waiting: Callable[[], Awaitable[None]] | None = None) -> Answer | None:
+        """The answer; None when it has to wait any longer, or when the process ends. Before it waits: *waiting*."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._pace.hold
         pause = FIRST_PAUSE
@@ -74,6 +74,8 @@ class Clerk:
                 return answer
             if self._stopping.is_set() or loop.time() + pause > deadline:
                 return None
+            if waiting is not None:
+                await waiting()
             await self.rest(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 

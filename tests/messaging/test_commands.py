@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
@@ -20,8 +21,8 @@ from kyc_service.api.answers import Application, Problem
 from kyc_service.api.mailbox import Mailbox
 from kyc_service.bootstrap import App, build
 from kyc_service.messaging.amqp_intake import AmqpIntake
-from kyc_service.messaging.intake import Pace
-from kyc_service.messaging.letters import Fate
+from kyc_service.messaging.intake import ADDRESS, Pace
+from kyc_service.messaging.letters import Answer, Fate, Letter
 from kyc_service.settings import Settings
 from kyc_service.store.applications import Page
 
@@ -75,7 +76,7 @@ async def test_a_submission_is_answered_with_the_application(app: App, sender: S
         "location": f"/v1/kyc/applications/{application.id}",
         "etag": '"v1"',
     }
-    assert properties.delivery_mode == 1
+    assert (properties.delivery_mode, properties.expiration) == (1, "3600000")
     assert (await app.desk.get("sandbox", application.id)).person == {"email": "alice@example.com"}
     assert sender.waiting(PARKED) == 0
 
@@ -163,6 +164,25 @@ async def test_nobody_chooses_the_queue_of_somebody_else_for_an_answer(
     assert await app.applications.page("sandbox", Page()) == []
 
 
+@pytest.mark.parametrize(
+    ("address", "permitted"),
+    [
+        ("kyc.replies", True),
+        ("kyc.replies.shop", True),
+        ("amq.gen-Xa2R", True),
+        ("amq.rabbitmq.reply-to.g1h2", True),
+        ("kyc.repliesshop", False),
+        ("my.kyc.replies.shop", False),
+        ("kyc.replies.shop\npayments", False),
+        ("kyc.commands", False),
+        ("kyc.events.unrouted", False),
+        ("amq.generic", False),
+    ],
+)
+def test_an_address_is_one_for_answers_and_nothing_else(address: str, *, permitted: bool) -> None:
+    assert bool(ADDRESS.fullmatch(address)) is permitted
+
+
 async def test_an_answer_to_nobody_is_let_go(app: App, sender: Sender, bearer: Bearer) -> None:
     command = encode_command(submit_command(form(), id="1", source="/shop"))
     sender.send(command, bearer(), reply_to="kyc.replies.gone")
@@ -200,16 +220,21 @@ async def test_a_failure_that_passes_is_forgotten(clean: RabbitNode, outside: Se
 
 
 async def test_an_outage_is_waited_for_however_long_it_lasts(clean: RabbitNode, outside: Sender) -> None:
-    """Longer than a message is held, and many more attempts than a failure gets."""
+    """Longer than a message is held, and many more attempts than a failure gets; it comes back as it was."""
     faulty = Faulty(*[Fate.UNAVAILABLE] * 12)
-    outside.send(b"x", None)
-    async with listening(clean.url, faulty):
 
-        async def over() -> bool:
-            return len(faulty.letters) == 13
+    async def carry_out(letter: Letter) -> Answer:
+        answer = await faulty(letter)
+        return replace(answer, body=b"{}") if answer.fate is Fate.DONE else answer
 
-        await eventually(over)
-    assert (outside.waiting(COMMANDS), outside.waiting(PARKED)) == (0, 0)
+    outside.send(b"x", "Bearer token", correlation_id="mine")
+    async with listening(clean.url, carry_out):
+        ((properties, _),) = await outside.answers()
+    assert properties.correlation_id == "mine"
+    assert {(letter.body, letter.authorization, letter.media_type) for letter in faulty.letters} == {
+        (b"x", "Bearer token", MEDIA_TYPE)
+    }
+    assert (len(faulty.letters), outside.waiting(COMMANDS), outside.waiting(PARKED)) == (13, 0, 0)
 
 
 async def test_what_takes_too_long_is_a_failure(clean: RabbitNode, outside: Sender) -> None:

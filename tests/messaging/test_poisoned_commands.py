@@ -99,14 +99,17 @@ async def test_what_ends_the_connection_costs_no_other_message_its_deliveries(
     assert clerks.innocent <= INNOCENT + PACE.concurrency  # those that were in hand at the first cut came twice
 
 
-async def test_what_fails_is_tried_again_while_the_others_are_carried_out(clean: RabbitNode, outside: Sender) -> None:
+@pytest.mark.parametrize("fate", [Fate.FAILED, Fate.UNAVAILABLE])
+async def test_what_fails_or_waits_is_tried_again_while_the_others_are_carried_out(
+    clean: RabbitNode, outside: Sender, fate: Fate
+) -> None:
     """Also when it was in somebody's hands before, and is taken alone."""
     outside.send(POISON, None)
     with pika.BlockingConnection(pika.URLParameters(clean.url)) as doomed:
         assert next(doomed.channel().consume(COMMANDS, inactivity_timeout=10))[0]
     innocent(outside)
     patient = Pace(concurrency=2, attempts=5, pause=60)
-    async with listening(clean.url, Clerks(Fate.FAILED), patient):
+    async with listening(clean.url, Clerks(fate), patient):
         assert len(await outside.answers(INNOCENT)) == INNOCENT
 
 
