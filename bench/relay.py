@@ -139,10 +139,12 @@ async def latency(server: LogicalPostgres, rabbit: RabbitNode, mode: RelayMode, 
                     committed[stream] = time.time()
 
                 async with asyncio.TaskGroup() as group:
-                    over = time.monotonic() + seconds
-                    while time.monotonic() < over:
+                    due = time.monotonic()
+                    over = due + seconds
+                    while due < over:
                         group.create_task(submit())
-                        await asyncio.sleep(random.expovariate(RATE))
+                        due += random.expovariate(RATE)  # of the moments, so that a late one makes no later ones
+                        await asyncio.sleep(max(0.0, due - time.monotonic()))
                 output, _ = await asyncio.to_thread(consumer.communicate)
             bells.cancel()
             with psycopg.connect(target) as connection:

@@ -18,6 +18,8 @@ from structlog.typing import Processor
 from kyc_service.settings import Settings
 
 HIDDEN = "***"
+QUIET = 30.0  # seconds in which a library says the same thing once
+MOST_REMEMBERED = 500
 # A value under a key with one of these in its name is never written.
 SECRET_KEYS = (
     "email", "name", "birth", "address", "nationality", "applicant", "person", "token", "authorization", "password",
@@ -67,11 +69,28 @@ def _json(logger: object, method: str, event: Event) -> bytes:
 
 
 class Forwarded(logging.Handler):
-    """What libraries log, as lines like ours; of an exception the kind and the place, and not the words."""
+    """What libraries log, as lines like ours; of an exception the kind and the place, and not the words.
+
+    What is said again and again, as aiokafka does tens of times a second while a broker is away, is said once in a
+    while, with how often it was left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}  # when it may be said again, and how often it was not
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say it like everything else."""
         said: dict[str, object] = {"logger": record.name}
+        again, left_out = self._said.get(key := (record.name, record.getMessage()), (0.0, 0))
+        if record.created < again:
+            self._said[key] = again, left_out + 1
+            return
+        if left_out:
+            said["left_out"] = left_out
+        if len(self._said) >= MOST_REMEMBERED:
+            self._said.clear()
+        self._said[key] = record.created + QUIET, 0
         if record.exc_info and record.exc_info[0]:
             kind, _, trace = record.exc_info
             said["error"] = kind.__name__

@@ -2,11 +2,12 @@
 
 import json
 import logging
+import time
 
 import pytest
 import structlog
 
-from kyc_service.log import HIDDEN, configure, redact
+from kyc_service.log import HIDDEN, MOST_REMEMBERED, QUIET, Forwarded, configure, redact
 from kyc_service.settings import Settings
 
 
@@ -80,3 +81,32 @@ def test_setting_the_log_up_again_says_nothing_twice(capsys: pytest.CaptureFixtu
     said = capsys.readouterr().err
     structlog.reset_defaults()
     assert said.count("once") == 1
+
+
+def test_what_a_library_says_again_and_again_is_said_once_in_a_while_with_how_often_it_was_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(Settings(_env_file=None))
+    handler = Forwarded()
+    began = time.time()
+    for moment, text in [(0, "away"), (1, "away"), (2, "back"), (QUIET - 1, "away"), (QUIET, "away"), (QUIET, "away")]:
+        record = logging.LogRecord("some.library", logging.ERROR, __file__, 1, "broker is %s", (text,), None)
+        record.created = began + moment
+        handler.emit(record)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    structlog.reset_defaults()
+    assert [(line["event"], line.get("left_out")) for line in lines] == [
+        ("broker is away", None),
+        ("broker is back", None),
+        ("broker is away", 2),
+    ]
+
+
+def test_no_more_is_remembered_of_libraries_than_there_is_room_for(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Settings(_env_file=None))
+    handler = Forwarded()
+    for number in range(2 * MOST_REMEMBERED + 1):
+        handler.emit(logging.LogRecord("some.library", logging.ERROR, __file__, 1, f"node {number}", (), None))
+    assert len(capsys.readouterr().err.splitlines()) == 2 * MOST_REMEMBERED + 1
+    structlog.reset_defaults()
+    assert len(handler._said) == 1

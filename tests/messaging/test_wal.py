@@ -286,8 +286,15 @@ async def test_a_commit_that_waits_for_a_replica_when_the_stream_begins_is_not_l
         log = Log(database=journal.database, target=moody, mode=RelayMode.WAL2JSON, bell=journal.bells.reader)
         stream = await journal.submit()
         async with log.follow("rabbitmq") as following:
-            batch = await following.next()
-            await following.done(batch)
+            await following.done(await following.next())
+            next_one = asyncio.create_task(following.next())
+
+            async def streams() -> bool:
+                return following.mode is RelayMode.WAL2JSON
+
+            await eventually(streams)  # so there is a slot: to make one, PostgreSQL waits for whoever is writing
+            next_one.cancel()
+            await asyncio.gather(next_one, return_exceptions=True)
         with psycopg.connect(moody_server.dsn, autocommit=True) as owner:
             owner.execute("alter system set synchronous_standby_names = 'nobody'")
             owner.execute("select pg_reload_conf()")
