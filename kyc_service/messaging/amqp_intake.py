@@ -5,7 +5,7 @@ cannot be carried out is moved to the second one, with the reason in its headers
 itself gives up, because every process that took it died of it, it dead-letters there, too. docs/commands.md tells more.
 
 Every session begins with one message at a time, until it has seen one that nobody held before: so a message that ends
-each connection or process that takes it does so alone, and costs no other a delivery.
+each connection or process that takes it does so alone from the second time on.
 """
 
 import asyncio
