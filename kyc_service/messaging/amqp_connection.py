@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
-import aio_pika
 from aio_pika.abc import AbstractConnection
+from aio_pika.connection import Connection, make_url
 from aio_pika.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
 
 from kyc_service.messaging.publisher import BrokerRefused, BrokerUnavailable
@@ -21,13 +22,20 @@ async def connected(url: str, name: str) -> AbstractConnection:
         BrokerUnavailable: nobody answers there.
         BrokerRefused: the user, the virtual host or the certificate is refused.
     """
+    connection = Connection(make_url(url), client_properties={"connection_name": name})
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await aio_pika.connect(url, client_properties={"connection_name": name})
+        async with AsyncExitStack() as failing:
+            failing.push_async_callback(
+                connection.close
+            )  # left open, it would do so when it is collected, without a loop
+            async with asyncio.timeout(PATIENCE):
+                await connection.connect()
+            failing.pop_all()
     except (AuthenticationError, ProbableAuthenticationError) as error:
         raise BrokerRefused("RabbitMQ refuses the user or the password in KYC_EVENT_BROKER_URL.") from error
     except (AMQPError, OSError, TimeoutError) as error:
         raise _why(url, error) from error
+    return connection
 
 
 def _why(url: str, error: Exception) -> BrokerRefused | BrokerUnavailable:
