@@ -23,7 +23,7 @@ log = structlog.get_logger("kyc.relay")
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 15.0
 LARGEST = 512  # messages of one batch
-COUNTING = 5.0  # seconds between two counts of what nobody has asked for
+COUNTING = 5.0  # seconds between two counts of what nobody has asked for, at the least
 
 
 class Batch(Protocol):
@@ -50,6 +50,24 @@ class Following(Protocol[BatchT]):
     async def unrouted(self, count: int) -> None:
         """The broker keeps so many messages that nobody has asked for."""
         ...
+
+
+class Counting:
+    """When to look again how many messages the broker keeps that nobody has asked for."""
+
+    def __init__(self) -> None:
+        self.stale = True
+        self._due = time.monotonic()
+
+    @property
+    def pause(self) -> float | None:
+        """The seconds until then; None: there is no need to before the next message."""
+        return max(0.0, self._due - time.monotonic()) if self.stale else None
+
+    def note(self, found: int) -> None:
+        """What there is goes only when somebody takes it away, which nothing else tells."""
+        self.stale = found > 0
+        self._due = time.monotonic() + COUNTING
 
 
 class Relay(Generic[BatchT]):
@@ -93,22 +111,23 @@ class Relay(Generic[BatchT]):
         limit = max(1, LARGEST >> 2 * self._failures)  # a queue that is nearly full has room for a few
         async with self._follow(limit) as following, self._opened() as publisher:
             log.info("relaying", broker=self.name)
-            counted = -COUNTING
+            count = Counting()
             lost = asyncio.create_task(publisher.lost(), name=f"watch {self.name}")
             ahead = asyncio.create_task(self._fetch(following), name=f"fetch for {self.name}")
             try:
                 while True:
-                    await asyncio.wait({ahead, lost}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({ahead, lost}, timeout=count.pause, return_when=asyncio.FIRST_COMPLETED)
                     if lost.done():
                         raise BrokerUnavailable("The connection to the broker has ended.")
-                    batch, messages = ahead.result()
-                    ahead = asyncio.create_task(self._fetch(following), name=f"fetch for {self.name}")
-                    await publisher.publish(messages)
-                    await following.done(batch)
-                    self._failures = 0
-                    if time.monotonic() > counted + COUNTING:
-                        counted = time.monotonic()
-                        await following.unrouted(await publisher.unrouted())
+                    if ahead.done():
+                        batch, messages = ahead.result()
+                        ahead = asyncio.create_task(self._fetch(following), name=f"fetch for {self.name}")
+                        await publisher.publish(messages)
+                        await following.done(batch)
+                        self._failures, count.stale = 0, True
+                    if count.pause == 0:
+                        count.note(unrouted := await publisher.unrouted())
+                        await following.unrouted(unrouted)
                     _heed_cancellation()
             finally:
                 for task in (lost, ahead):

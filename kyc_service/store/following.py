@@ -151,6 +151,7 @@ class Following:
         self._saved = position
         self._saved_at = 0.0
         self._under_way = 0
+        self._unrouted: int | None = None
         self._stream: Stream | None = None
         self._opening: asyncio.Task[Stream] | None = None
         self._streaming = False
@@ -209,9 +210,12 @@ class Following:
 
     async def unrouted(self, count: int) -> None:
         """The receiver keeps so many events that nobody has asked for."""
+        if count == self._unrouted:
+            return
         if count:
             log.warning("unrouted", receiver=self._name, waiting=count)
         await self._connection.execute(UNROUTED, (count, self._name, count), prepare=True)
+        self._unrouted = count
 
     async def close(self) -> None:
         """Save the position, as far as the database still answers."""

@@ -109,6 +109,26 @@ async def test_what_nobody_has_asked_for_is_kept_and_counted(journal: Journal, r
     assert method.routing_key == "KYC_CREATED"
 
 
+async def test_what_is_unrouted_is_counted_while_nothing_else_happens(
+    journal: Journal, rabbit: RabbitNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kyc_service.messaging.relay.COUNTING", 0.5)
+    consumer = Consumer(rabbit.url, binding=None)
+    async with relaying(journal, rabbit.url, RelayMode.TAIL) as log:
+
+        async def counted(number: int) -> bool:
+            return (await log.backlogs(["rabbitmq"]))["rabbitmq"].unrouted == number
+
+        with capture_logs() as said:
+            await journal.submit()
+            await eventually(lambda: counted(1))
+            await journal.submit()  # right after a count, and the last for a long time
+            await eventually(lambda: counted(2))
+            assert len(consumer.taken(UNROUTED)) == 2
+            await eventually(lambda: counted(0))
+    assert [line["waiting"] for line in said if line["event"] == "unrouted"] == [1, 2], "each number is said once"
+
+
 async def test_the_compliance_desk_is_told_of_a_possible_hit_and_nobody_else(
     journal: Journal, rabbit: RabbitNode
 ) -> None:
