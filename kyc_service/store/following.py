@@ -58,7 +58,8 @@ SLOT_AGAIN = 15.0  # seconds between two tries to use the slot
 BUSY_AGAIN = 0.5
 VISIBLE = 0.001  # a commit is in the WAL a moment before it is visible
 PATIENT = 0.008  # the longest moment between two looks at writers who are not done
-GATHERING = 0.002  # for each event of the last batch: so the batches grow when more than one comes in this time,
+# For each event of the last batch beyond its first: so the batches grow when more than one comes in this time,
+GATHERING = 0.002
 LONGEST_GATHERING = 0.1  # up to so much, and shrink again when fewer do
 
 
@@ -130,7 +131,7 @@ class Log:
 
 def gathering(number: int, limit: int) -> float:
     """For how many seconds events gather after *number* of at most *limit*: one costs nearly as much as fifty."""
-    return 0.0 if number >= limit else min(number * GATHERING, LONGEST_GATHERING)
+    return 0.0 if number >= limit else min((number - 1) * GATHERING, LONGEST_GATHERING)
 
 
 class Following:
