@@ -185,9 +185,14 @@ class Counting(Campaigns):
 
     async def pending(self, campaign: Campaign, after: UUID | None, limit: int) -> Sequence[Enrolment]:
         page = await super().pending(campaign, after, limit)
-        gc.collect()
-        self.most = max(self.most, sum(isinstance(one, Enrolment) for one in gc.get_objects()))
+        self.most = max(self.most, in_memory())
         return page
+
+
+def in_memory() -> int:
+    """How many people there are in the memory of the process."""
+    gc.collect()
+    return sum(isinstance(one, Enrolment) for one in gc.get_objects())
 
 
 async def test_a_round_holds_one_crowd_in_memory_and_finds_whoever_it_would_find_at_once(
@@ -205,8 +210,9 @@ async def test_a_round_holds_one_crowd_in_memory_and_finds_whoever_it_would_find
     await imported(*wanted.values())
     counting = Counting(app.database)
     app.watch._campaigns, app.watch._crowd = counting, crowd
+    kept = in_memory()  # by other tests
     done = await app.watch.round()
-    assert counting.most == crowd
+    assert 0 < counting.most - kept <= crowd
     assert [number for number, one in enumerate(sorted(people)) if await alerts(app, one)] == list(wanted)
     assert done == Round(screened=2 + 4, unchanged=2 * (crowd - 1), alerts=3)  # the few of the last crowd in full
     assert await app.watch.round() == Round()
