@@ -47,7 +47,7 @@ from kyc_service.store.applications import Applications
 from kyc_service.store.bells import LOG, Bells
 from kyc_service.store.database import Database, dsn, head, migrate
 from kyc_service.store.faces import FaceRows
-from kyc_service.store.feed import Bell, Feed
+from kyc_service.store.feed import Feed
 from kyc_service.store.files import FileRows
 from kyc_service.store.following import Backlog, Batch, Log
 from kyc_service.store.gauges import Gauges
@@ -59,6 +59,7 @@ from kyc_service.store.orders import Orders
 from kyc_service.store.outcomes import Outcomes
 from kyc_service.store.parked import Parked
 from kyc_service.store.upkeep import Retention, Upkeep
+from kyc_service.store.vigil import Bell
 from kyc_service.store.watchlists import WatchlistRows
 from kyc_service.vendors.builtin import Builtin
 from kyc_service.vendors.clamd import Clamd, ScannerUrlUnknown, address

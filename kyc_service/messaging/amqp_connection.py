@@ -25,9 +25,8 @@ async def connected(url: str, name: str) -> AbstractConnection:
     connection = Connection(make_url(url), client_properties={"connection_name": name})
     try:
         async with AsyncExitStack() as failing:
-            failing.push_async_callback(
-                connection.close
-            )  # left open, it would do so when it is collected, without a loop
+            # Left open, it would close when it is collected, without a loop.
+            failing.push_async_callback(connection.close)
             async with asyncio.timeout(PATIENCE):
                 await connection.connect()
             failing.pop_all()

@@ -1,13 +1,12 @@
 """The feed: what one tenant is told of the log, for readers who come and ask, and who may wait for more.
 
 Everything is read up to the horizon and no further, so a reader who goes on from where they were misses nothing,
-whatever the writers do. Who waits is woken by the doorbell of the log: one watch for each process looks when it has
-rung, however many wait, and every moment only while the other processes cannot be heard.
+whatever the writers do. Who waits for more keeps a vigil together with all others.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from kyc_service.application.ports import StoreUnavailable
 from kyc_service.application.published import Publication
@@ -15,31 +14,13 @@ from kyc_service.application.worker import Doorbell
 from kyc_service.domain.record import record
 from kyc_service.store.database import Database
 from kyc_service.store.tail import Horizon, publications
+from kyc_service.store.vigil import OUTAGE, Bell, Looks, Vigil
 
 NEWS = "select tenant, position from feed_news(%s, %s)"
-OUTAGE = 1.0
 HURRIED = 0.001  # the first moment in which somebody who is writing may be done; doubles
 
 
-@record
-class Looks:
-    """Seconds between two looks at the log while somebody waits."""
-
-    heard: float = 5.0  # while the doorbell is heard: what a ring that got lost may cost
-    unheard: float = 0.1
-    news: float = 0.02  # at the least, when there was something: what comes meanwhile is looked for together
-
-
-LOOKS = Looks()
-
-
-@record
-class Bell:
-    """The doorbell of the log: a *reader* of one's own, `listen` to hear the other processes, and whether they are."""
-
-    reader: Callable[[], AbstractContextManager[Doorbell]]
-    listen: Callable[[], Coroutine[None, None, None]]
-    hearing: Callable[[], bool]
+LOOKS = Looks(heard=5.0, unheard=0.1, news=0.02)
 
 
 @record
@@ -61,14 +42,16 @@ class Feed:
         self._limit = listeners
         self._listening = 0
         self._horizon = Horizon()
-        self._moved = asyncio.Condition()
-        self._watched = False
-        self._watches: set[asyncio.Task[None]] = set()  # one, and those that are about to end
+        self._vigil = Vigil(bell, self._look, "watch the log")
         self._waiting = 0
         self._pause = HURRIED
         self._since = 0  # news are known from here
         self._news: dict[str, int] = {}
-        self.closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody may wait any longer, because the process is about to end."""
+        return self._vigil.closed
 
     async def end(self) -> int:
         """Up to where the log is settled now.
@@ -96,8 +79,8 @@ class Feed:
     async def grown(self, tenant: str, after: int, seconds: float) -> bool:
         """Wait until there may be something for the tenant after *after*; False when there is not after *seconds*."""
         with self._waited(after), suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self._moved:
-                await self._moved.wait_for(lambda: self.closed or self._is_news(tenant, after))
+            async with asyncio.timeout(seconds), self._vigil.moved:
+                await self._vigil.moved.wait_for(lambda: self.closed or self._is_news(tenant, after))
                 return True
         return False
 
@@ -117,14 +100,11 @@ class Feed:
 
     def close(self) -> None:
         """Let nobody wait any longer: the process is about to end."""
-        self.closed = True
-        for watch in self._watches:
-            watch.cancel()
+        self._vigil.close()
 
     async def stop(self) -> None:
         """Close, and leave nothing running."""
-        self.close()
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._vigil.stop()
 
     def _is_news(self, tenant: str, after: int) -> bool:
         return after < self._since or self._news.get(tenant, 0) > after
@@ -132,31 +112,17 @@ class Feed:
     @contextmanager
     def _waited(self, after: int) -> Iterator[None]:
         """Somebody waits, so somebody watches."""
-        if not self._watched:
-            self._watched, self._since, self._news = True, after, {}
-            watch = asyncio.create_task(self._watch(), name="watch the log")
-            self._watches.add(watch)
-            watch.add_done_callback(self._watches.discard)
+        if not self._vigil.kept:
+            self._since, self._news = after, {}
+            self._vigil.keep()
         self._waiting += 1
         try:
             yield
         finally:
             self._waiting -= 1
 
-    async def _watch(self) -> None:
-        """Listen, and tell those who wait for whom there is news, until nobody waits any more."""
-        listening = asyncio.create_task(self._bell.listen(), name="listen to the bell of the log")
-        try:
-            with self._bell.reader() as bell:
-                await self._look(bell)
-        finally:
-            self._watched = False  # with no await since the last look at who waits, so that nobody relies on it
-            async with self._moved:
-                self._moved.notify_all()
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-
     async def _look(self, bell: Doorbell) -> None:
+        """Tell those who wait for whom there is news, until nobody waits any more."""
         seen = self._since
         while self._waiting and not self.closed:
             try:
@@ -183,6 +149,6 @@ class Feed:
             cursor = await connection.execute(NEWS, (seen, end), prepare=True)
             news: dict[str, int] = dict(await cursor.fetchall())
         if news:
-            async with self._moved:
+            async with self._vigil.moved:
                 self._news |= news
-                self._moved.notify_all()
+                self._vigil.moved.notify_all()

@@ -13,8 +13,8 @@ from kyc_service.bootstrap import App
 from kyc_service.domain.application import TERMINAL
 from kyc_service.store.bells import LOG, Bells
 from kyc_service.store.database import Database
-from kyc_service.store.feed import Bell, Looks
 from kyc_service.store.outcomes import Outcomes
+from kyc_service.store.vigil import Bell, Looks
 from kyc_service.vendors.simulated import Magic, magic_file_id
 
 NEVER = 3600.0
@@ -134,7 +134,7 @@ async def test_nobody_listens_when_nobody_waits_and_who_comes_later_is_woken_too
         with outcomes.awaited("sandbox", application) as outcome:
             await outcome(0.01)
         async with asyncio.timeout(20):
-            while outcomes._watches or bells.hearing:  # noqa: ASYNC110
+            while not outcomes._vigil.over or bells.hearing:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         async with working(app):
             assert await over(outcomes, app, application)

@@ -15,7 +15,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from kyc_service.application.worker import Doorbell
 from kyc_service.store.bells import LOG, Bells
 from kyc_service.store.database import Database
-from kyc_service.store.feed import Bell, Feed, Looks
+from kyc_service.store.feed import Feed
+from kyc_service.store.vigil import Bell, Looks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "messaging"))
 
@@ -139,7 +140,7 @@ async def test_events_come_while_the_listener_is_cut_and_when_it_listens_again(
 
 
 async def test_nobody_listens_when_nobody_waits(dsn: str, writer: Journal) -> None:
-    async with feed_of(dsn, Looks(heard=0.1)) as (feed, bells):
+    async with feed_of(dsn, Looks(heard=0.1, unheard=0.1, news=0.02)) as (feed, bells):
         waiting = asyncio.create_task(next_of(feed, 0))
         await heard(bells)
         await writer.submit()
